@@ -172,7 +172,7 @@ def _report_end(report: BatchReport, output: Output) -> ExitCode:
     elif not report.complete:
         output.warn("go_on")
     if report.stopped_by is not None:
-        raise CommandError(str(report.stopped_by), code_of(report.stopped_by))
+        raise CommandError(output.error(report.stopped_by), code_of(report.stopped_by))
     if report.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if report.complete else ExitCode.PARTIAL

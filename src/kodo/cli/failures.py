@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kodo.cli.error_words import describe_error
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.client.errors import (
     AuthenticationFailedError,
@@ -12,7 +13,7 @@ from kodo.client.errors import (
     ReplayError,
     RequestRefusedError,
 )
-from kodo.client.i18n import Lang, words_of
+from kodo.client.i18n import Lang
 
 
 def code_of(error: KodoError) -> ExitCode:
@@ -32,5 +33,5 @@ def as_command_error(error: KodoError, lang: Lang) -> CommandError:
     """The same error as a line for the user, with the request id where the server gave one."""
     request_id = error.request_id if isinstance(error, CallError) else None
     named = "リクエスト" if lang == "ja" else "request"
-    words = words_of(error, lang)
+    words = describe_error(error, lang)
     return CommandError(f"{words}{f' ({named} {request_id})' if request_id else ''}", code_of(error))

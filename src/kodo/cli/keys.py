@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,14 +10,26 @@ from typing import Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError
+from kodo.cli.options import LangOption, make_output
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_json, as_table
+from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 from kodo.server.http import admin
 
 app = new_app(
     "API keys. A server bound to loopback needs none; once a key exists, every request needs one. "
     "A running server applies changes immediately."
+)
+MESSAGES = Catalogue(
+    {
+        "created": (
+            "{id}, project {project}: store the key now, it is not shown again",
+            "{id}、プロジェクト {project}: キーを今すぐ保管してください。再表示はできません",
+        ),
+        "revoked": ("revoked {id} ({hint})", "{id}（{hint}）を失効させました"),
+        "none": ("no keys", "キーはありません"),
+    }
 )
 _DOLLARS = (
     "Budget of a {} (UTC) in US dollars, by the prices of the server's models. Default: the server's setting."
@@ -81,6 +92,7 @@ def create(
     usd_per_month: Annotated[
         float | None, typer.Option(min=1e-6, max=1e6, help=_DOLLARS.format("month"))
     ] = None,
+    lang: LangOption = None,
 ) -> None:
     """Create a key and print it. It is shown only once: the server stores its hash."""
     if name and name_option:
@@ -99,12 +111,14 @@ def create(
             usd_per_day=usd_per_day,
             usd_per_month=usd_per_month,
         )
-    sys.stderr.write(f"{row.id}, project {row.project}: store the key now, it is not shown again\n")
+    make_output(MESSAGES, lang).warn("created", id=row.id, project=row.project)
     typer.echo(key)
 
 
 @app.command("list")
-def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, lang: LangOption = None
+) -> None:
     """List all keys: id, name, project, first and last characters, limits, and when they were revoked."""
     with _as_command_error():
         keys = admin.list_keys(kodo_home())
@@ -131,14 +145,18 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         typer.echo(as_json(rows))
     elif rows:
         typer.echo(as_table(rows, {name: name.upper() for name in rows[0]}))
+    else:
+        make_output(MESSAGES, lang).warn("none")
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="An id from kodo keys list.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="An id from kodo keys list.")], lang: LangOption = None
+) -> None:
     """Revoke a key immediately and permanently. Revoking the last key does not make the server open again."""
     with _as_command_error():
         row = admin.revoke_key(kodo_home(), key_id)
-    sys.stderr.write(f"revoked {row.id} ({row.hint})\n")
+    make_output(MESSAGES, lang).warn("revoked", id=row.id, hint=row.hint)
 
 
 def _date(seconds: float) -> str:

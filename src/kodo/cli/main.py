@@ -171,22 +171,31 @@ def _run(argv: Sequence[str] | None, command: Command, prog_name: str, lang: Lan
         typer.echo(f"kodo: {_describe_usage_error(error, lang)}", err=True)
         return error.exit_code
     except CommandError as error:
-        typer.echo(f"kodo: {error.message}", err=True)
+        _say(error.message, lang)
         return error.code
     except _OutputClosedError:
         return ExitCode.OUTPUT_CLOSED
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("kodo: interrupted", err=True)
+        _say("interrupted", lang)
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line: Python's own status for a crash is 1, which means findings
         if isinstance(error, UnicodeError) and (line := _describe_bad_text(error)) is not None:
-            typer.echo(f"kodo: {line}", err=True)
+            _say(line, lang)
             return ExitCode.BAD_INPUT
         if isinstance(error, ModuleNotFoundError) and (advice := extras.explain(error)) is not None:
-            typer.echo(f"kodo: {advice}", err=True)
+            _say(advice, lang)
             return ExitCode.BAD_INPUT
         traceback.print_exc()
         return ExitCode.INTERNAL
+
+
+def _say(line: str, lang: Lang) -> None:
+    """One line on stderr; in Japanese where that is the language and somebody has not said it in Japanese already."""
+    if lang == "ja":
+        from kodo.cli.error_words import in_lang  # here: it reads a table
+
+        line = in_lang(line, lang)
+    typer.echo(f"kodo: {line}", err=True)
 
 
 def _describe_usage_error(error: typer.TyperException, lang: Lang) -> str:

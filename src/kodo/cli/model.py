@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,33 @@ from typing import Annotated
 import typer
 
 from kodo.cli.exit_codes import CommandError
+from kodo.cli.options import LangOption, make_output
+from kodo.cli.output import Output, print_note
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
+from kodo.client.i18n import Catalogue, Lang
 from kodo.home import kodo_home
 from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL
 from kodo.server.http import admin
 
 app = new_app(
     f"Local models. The default, {DEFAULT_MODEL}, is fetched by the first kodo serve; docs/guides/models.md has better ones."
+)
+
+
+MESSAGES = Catalogue(
+    {
+        "entry": (
+            "{name}: {size:.1f} GB from {repo}, {licence}, needs {memory:.1f} GB of memory{images}; {quirks}",
+            "{name}: {repo} から {size:.1f} GB、{licence}、必要メモリー {memory:.1f} GB{images}; {quirks}",
+        ),
+        "images": (", sees images", "、画像入力に対応"),
+        "fits": ("fits", "可"),
+        "does_not_fit": ("    ", "  "),
+        "bar": ("model {name}", "モデル {name}"),
+        "use_it": ("use it: kodo serve --model {name}", "使うには: kodo serve --model {name}"),
+        "removed": ("removed {name}, {size:,.0f} MB", "{name}（{size:,.0f} MB）を削除しました"),
+    }
 )
 
 
@@ -34,48 +52,56 @@ def one_line_errors() -> Iterator[None]:
         raise CommandError(f"{where}{error.strerror or error}: check the disk and KODO_HOME") from None
 
 
-def fetch_model(home: Path, source: str | None = None, name: str | None = None) -> admin.LocalModel:
+def fetch_model(
+    home: Path, source: str | None = None, name: str | None = None, lang: Lang | None = None
+) -> admin.LocalModel:
     """Install a model with a progress bar on stderr; one that is there and whole is not fetched again.
 
     What is in the catalogue is announced first: size, licence and memory. Raises CommandError with one line that says what
     to do.
     """
+    output = make_output(MESSAGES, lang)
     if source is not None:
-        _announce(source)
-    with one_line_errors(), Bar(f"model {name or source or DEFAULT_MODEL}", unit="MB") as bar:
+        _announce(source, output)
+    label = output.say("bar", name=name or source or DEFAULT_MODEL)
+    with one_line_errors(), Bar(label, unit="MB") as bar:
         return admin.pull_model(home, source, name, bar.show)
 
 
-def _announce(word: str) -> None:
+def _announce(word: str, output: Output) -> None:
     """Say on stderr what a word of the catalogue stands for on this machine. Raises CommandError."""
     with one_line_errors():
         entry = admin.find_in_catalogue(word)
     if entry is not None:
-        sys.stderr.write(f"{describe(entry)}\n")
+        print_note(describe(entry, output))
 
 
-def describe(entry: admin.CatalogueEntry) -> str:
-    """A model of the catalogue in one line."""
-    images = ", sees images" if entry.projector is not None else ""
-    memory = entry.memory(DEFAULT_CONTEXT) / 1e9
-    return (
-        f"{entry.name}: {entry.download_bytes / 1e9:.1f} GB from {entry.repo}, {entry.licence}, "
-        f"needs {memory:.1f} GB of memory{images}; {entry.quirks}"
+def describe(entry: admin.CatalogueEntry, output: Output) -> str:
+    """A model of the catalogue in one line; its quirks are in the catalogue's own English."""
+    return output.say(
+        "entry",
+        name=entry.name,
+        size=entry.download_bytes / 1e9,
+        repo=entry.repo,
+        licence=entry.licence,
+        memory=entry.memory(DEFAULT_CONTEXT) / 1e9,
+        images=output.say("images") if entry.projector is not None else "",
+        quirks=entry.quirks,
     )
 
 
 @app.command()
-def catalogue() -> None:
+def catalogue(lang: LangOption = None) -> None:
     """List the models that are worth having, and mark those that fit this machine's memory."""
-    memory = admin.available_memory()
+    memory, output = admin.available_memory(), make_output(MESSAGES, lang)
     for entry in admin.catalogue_entries():
-        mark = "fits" if entry.fits(memory, DEFAULT_CONTEXT) else "    "
+        mark = output.say("fits" if entry.fits(memory, DEFAULT_CONTEXT) else "does_not_fit")
         uses = f" [{', '.join(entry.uses)}]" if entry.uses else ""
-        typer.echo(f"{mark}  {describe(entry)}{uses}")
+        typer.echo(f"{mark}  {describe(entry, output)}{uses}")
 
 
 @app.command("list")
-def list_() -> None:
+def list_(lang: LangOption = None) -> None:
     """Name, size, licence and source of each local model."""
     with one_line_errors():
         models = admin.list_models(kodo_home())
@@ -97,19 +123,22 @@ def pull(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. Default: from the file's name.")] = None,
+    lang: LangOption = None,
 ) -> None:
     """Fetch a model, check it, and print where it is; one that is there and whole is not fetched again."""
-    model = fetch_model(kodo_home(), source, name)
+    model = fetch_model(kodo_home(), source, name, lang)
     with one_line_errors():
         path = admin.model_path(kodo_home(), model.name)
     typer.echo(str(path))
     if source is not None:
-        sys.stderr.write(f"use it: kodo serve --model {model.name}\n")
+        make_output(MESSAGES, lang).warn("use_it", name=model.name)
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="A name of kodo model list.")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="A name of kodo model list.")], lang: LangOption = None
+) -> None:
     """Delete a local model."""
     with one_line_errors():
         model = admin.remove_model(kodo_home(), name)
-    sys.stderr.write(f"removed {model.name}, {model.size / 1e6:,.0f} MB\n")
+    make_output(MESSAGES, lang).warn("removed", name=model.name, size=model.size / 1e6)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-from kodo.client.i18n import Catalogue, Lang, words_of
+from kodo.client.i18n import Catalogue, Lang
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class Output:
 
     def error(self, error: BaseException) -> str:
         """What an error says, in the language of this command."""
-        from kodo.jobs.report.reasons import in_lang  # here: few commands end in an error
+        from kodo.cli.error_words import describe_error  # here: few commands end in an error
+        from kodo.jobs.report.reasons import in_lang
 
-        return in_lang(words_of(error, self.lang), self.lang)
+        return in_lang(describe_error(error, self.lang), self.lang)
 
     def result(self, text: str, end: str = "\n") -> None:
         """Write a result to stdout and flush it; nothing but results goes there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.options import LangOption, make_output
 from kodo.cli.registry import new_app
 
 if TYPE_CHECKING:
+    from kodo.client.i18n import Lang
     from kodo.server.config import Settings
     from kodo.server.http.serve import Pages
 
@@ -45,20 +48,22 @@ def serve(
     hello: Annotated[
         bool, typer.Option("--hello", help="Stream a first answer, and say how to use it.")
     ] = False,
+    lang: LangOption = None,
 ) -> ExitCode:
     """Serve the Responses API and its siblings until Ctrl-C."""
-    from kodo.cli.first_run import announce, show_first_answer
+    from kodo.cli.first_run import MESSAGES, announce, show_first_answer
     from kodo.server import config
     from kodo.server.http.serve import Refused
     from kodo.server.http.serve import serve as run
 
+    output = make_output(MESSAGES, lang)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, role=role)
         if model is not None:
-            settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch))
-        _have_default_model(settings, fetch)
-        run(settings, show_first_answer if hello else announce, _load_pages)
+            settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch, lang))
+        _have_default_model(settings, fetch, lang)
+        run(settings, functools.partial(show_first_answer if hello else announce, output), _load_pages)
     except (config.InvalidSettings, Refused) as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE
@@ -72,7 +77,7 @@ def _load_pages() -> Pages:
     return dashboard.pages
 
 
-def _have_catalogue_model(settings: Settings, word: str, fetch: bool) -> str:
+def _have_catalogue_model(settings: Settings, word: str, fetch: bool, lang: Lang | None) -> str:
     """The model that a word means: one of the settings, an installed one, or one of the catalogue, which is fetched.
 
     Raises CommandError.
@@ -92,10 +97,10 @@ def _have_catalogue_model(settings: Settings, word: str, fetch: bool) -> str:
             f"the model {entry.name} is not installed: `kodo model pull {word}` fetches it",
             ExitCode.BAD_INPUT,
         )
-    return fetch_model(settings.home, word).name
+    return fetch_model(settings.home, word, lang=lang).name
 
 
-def _have_default_model(settings: Settings, fetch: bool) -> None:
+def _have_default_model(settings: Settings, fetch: bool, lang: Lang | None) -> None:
     """Fetch the default model if it is wanted and missing. Raises CommandError."""
     from kodo.cli.model import fetch_model
     from kodo.server.config import DEFAULT_MODEL
@@ -108,4 +113,4 @@ def _have_default_model(settings: Settings, fetch: bool) -> None:
             f"the model {DEFAULT_MODEL} is not installed: `kodo model pull` fetches it (98 MB)",
             ExitCode.BAD_INPUT,
         )
-    fetch_model(settings.home)
+    fetch_model(settings.home, lang=lang)

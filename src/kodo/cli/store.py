@@ -10,13 +10,23 @@ from typing import Annotated
 import typer
 
 from kodo.cli.exit_codes import CommandError
+from kodo.cli.options import LangOption, make_output
 from kodo.cli.registry import new_app
-from kodo.cli.tables import as_json
+from kodo.cli.tables import as_json, width
+from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 from kodo.server.config import InvalidSettings, load
 from kodo.server.http import admin
 
 app = new_app("Data stored by the server. All commands work while the server is running.")
+
+
+MESSAGES = Catalogue(
+    {
+        "bytes": ("bytes on disk", "ディスク上のバイト数"),
+        "schema": ("schema", "スキーマ"),
+    }
+)
 
 
 @contextmanager
@@ -30,7 +40,9 @@ def _as_command_error() -> Iterator[None]:
 
 
 @app.command()
-def stats(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def stats(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, lang: LangOption = None
+) -> None:
     """Show rows per table, size on disk and schema version."""
     with _as_command_error():
         found = admin.stats(kodo_home())
@@ -39,8 +51,10 @@ def stats(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         return
     for name, count in found["rows"].items():
         typer.echo(f"{name.replace('_', ' '):<20}{count:>14,}")
-    typer.echo(f"{'bytes on disk':<20}{found['bytes']:>14,}")
-    typer.echo(f"{'schema':<20}{found['schema']:>14}")
+    output = make_output(MESSAGES, lang)
+    for name in ("bytes", "schema"):
+        title = output.say(name)
+        typer.echo(f"{title}{' ' * (20 - width(title))}{found[name]:>14{',' if name == 'bytes' else ''}}")
 
 
 @app.command()
@@ -51,6 +65,7 @@ def prune(
             min=0, help="Delete data older than this many days. Default: the setting retention_days."
         ),
     ] = None,
+    lang: LangOption = None,
 ) -> None:
     """Delete old responses, context that no newer response needs, and old batches, and free the disk space.
 
@@ -67,6 +82,7 @@ def prune(
 @app.command()
 def export(
     project: Annotated[str | None, typer.Option(help="Export one project. Default: all.")] = None,
+    lang: LangOption = None,
 ) -> None:
     """Write responses, conversations and other objects to stdout, one JSON object a line."""
     with _as_command_error():
@@ -84,6 +100,7 @@ def copy(
         ),
     ],
     destination: Annotated[str, typer.Argument(help="The same; it must be empty.")],
+    lang: LangOption = None,
 ) -> None:
     """Copy everything to another store, SQLite or PostgreSQL, and check every row. Stop the servers first.
 
@@ -105,6 +122,7 @@ def copy_files(
         ),
     ],
     destination: Annotated[str, typer.Argument(help="The same; it must have no files.")],
+    lang: LangOption = None,
 ) -> None:
     """Copy files and seal.key to another folder or bucket, and read all of them again there. Stop the servers first.
 

@@ -54,15 +54,15 @@ def _by_exception() -> tuple[_ExceptionRow, ...]:
         (
             (openai.APITimeoutError,),
             CallTimeoutError,
-            "no answer in time: {text}",
-            "時間内に応答がありませんでした: {text}",
+            "no answer in time from {address}: {text}",
+            "{address} から時間内に応答がありませんでした: {text}",
         ),
         (
             (openai.APIConnectionError, httpx2.HTTPError),
             UnreachableError,
-            "connection failed: {text}{cause}; check that the server is running (`kodo serve` starts one on this "
+            "connection to {address} failed: {text}{cause}; check that the server is running (`kodo serve` starts one on this "
             "machine), and the address: --base-url, OPENAI_BASE_URL or the profile",
-            "接続できませんでした: {text}{cause}。サーバーが起動しているか（このマシンでは `kodo serve` で起動）、"
+            "{address} に接続できませんでした: {text}{cause}。サーバーが起動しているか（このマシンでは `kodo serve` で起動）、"
             "接続先（--base-url、OPENAI_BASE_URL、プロファイル）が正しいかを確認してください",
         ),
         (
@@ -92,15 +92,25 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
         if isinstance(error, classes):
             cause = "" if error.__cause__ is None else f" ({error.__cause__})"
             text = getattr(error, "message", None) or error
+            address = _address_of(error)
             found = kind(
-                english.format(text=text, cause=cause),
+                english.format(text=text, cause=cause, address=address),
                 code=getattr(error, "code", None),
                 param=getattr(error, "param", None),
                 attempts=attempts,
             )
-            found.ja = japanese.format(text=text, cause=cause)
+            found.ja = japanese.format(text=text, cause=cause, address=address)
             return found
     raise error
+
+
+def _address_of(error: Exception) -> str:
+    """The scheme, host and port that a request was for; ``?`` where the error does not know its request."""
+    try:
+        url = error.request.url  # type: ignore[attr-defined]  # both libraries' errors of connections have one
+    except (AttributeError, RuntimeError):  # httpx2 raises the latter where no request was set
+        return "?"
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
 def _translate_status(error: openai.APIStatusError, attempts: int) -> CallError:

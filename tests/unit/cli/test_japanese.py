@@ -79,9 +79,9 @@ def test_an_error_of_a_call_has_both_languages() -> None:
     request = openai.DefaultHttpxClient().build_request("POST", "http://127.0.0.1:9/v1/responses")
     found = translate(openai.APIConnectionError(request=request))
     assert isinstance(found, KodoError)
-    assert str(found).startswith("connection failed")
+    assert str(found).startswith("connection to http://127.0.0.1:9 failed")
     assert "kodo serve" in str(found)
-    assert words_of(found, "ja").startswith("接続できませんでした")
+    assert words_of(found, "ja").startswith("http://127.0.0.1:9 に接続できませんでした")
     assert words_of(found, "en") == str(found)
 
 

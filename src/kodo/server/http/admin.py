@@ -106,7 +106,8 @@ def pull_model(home: Path, source: str | None, name: str | None, progress: Progr
         return fetch(Registry(home), EMBEDDER, name, progress)
     entry = None if source is None else find_in_catalogue(source)
     if entry is None:
-        return fetch(Registry(home), parse(source), name, progress)
+        names = [*USES, *(known.name for known in catalogue.entries())]
+        return fetch(Registry(home), parse(source, names), name, progress)
     return fetch(Registry(home), entry.source, name or entry.name, progress)
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -231,8 +232,10 @@ class HubSource:
         return target, f"{address}@{promised.commit_hash}"
 
 
-def parse(text: str | None) -> Source:
+def parse(text: str | None, names: Sequence[str] = ()) -> Source:
     """The source that a user means: None or the default's name, `hf:owner/repo/file.gguf`, or a path to a GGUF.
+
+    ``names`` are what else the caller takes, for the error.
 
     Raises WeightsError for anything else.
     """
@@ -247,8 +250,8 @@ def parse(text: str | None) -> Source:
     if text.endswith(".gguf"):
         return FileSource(Path(text).expanduser())
     raise WeightsError(
-        f"{text}: not a model that can be pulled: give a path to a .gguf file, hf:owner/repository/file.gguf, "
-        f"or nothing for {DEFAULT.name}"
+        f"{text}: not a model that can be pulled: give a name of the catalogue ({', '.join(names) or '-'}), a path to "
+        f"a .gguf file, hf:owner/repository/file.gguf, or nothing for {DEFAULT.name}"
     )
 
 
