@@ -1,4 +1,4 @@
-"""The types that a body asks its values for: ``isinstance(value, bytes)``, ``type(value) is list``.
+"""What a body asks its values for: types, as ``isinstance(value, bytes)`` and ``type(value) is list``, and attributes.
 
 What a value of an open type may be stands in such questions. Reads source only.
 """
@@ -27,6 +27,24 @@ def asked_types(
         if (type_ := from_annotation(kind, classes)) is not None and type_.kind not in ("any", "none")
     ]
     return tuple(dict.fromkeys(found))[:_MAX_TYPES]
+
+
+def read_attributes(name: str, body: Iterable[ast.AST]) -> tuple[str, ...]:
+    """The public attributes of a variable that a body reads and does not call, also by ``getattr``; in order, without repeats."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    found: list[str] = []
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=owner), attr=attr, ctx=ast.Load()) if owner == name:
+                found += [attr] if id(node) not in called else []
+            case ast.Call(
+                func=ast.Name(id="getattr"), args=[ast.Name(id=owner), ast.Constant(value=str(attr)), *_]
+            ) if owner == name:
+                found.append(attr)
+    return tuple(dict.fromkeys(one for one in found if one.isidentifier() and not one.startswith("_")))[
+        :_MAX_TYPES
+    ]
 
 
 def _questions(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:

@@ -13,11 +13,11 @@ from itertools import chain, islice
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
-from kodo.jobs.execution.asked_types import asked_types
+from kodo.jobs.execution.asked_types import asked_types, read_attributes
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
-from kodo.jobs.execution.reached_code import reached_shapes, reached_words
+from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
@@ -136,9 +136,9 @@ class CandidateGenerator:
         out: list[Call] = []
         for name in sorted(needed & module.constructible.keys()):
             rng = random.Random(f"{self._seed}:{name}:new")  # noqa: S311 - test inputs
-            made = module.every_function.get(f"{name}.__init__") if self._deep else None
-            words, shapes = self._asked(made) if made is not None else ((), ())
-            words = (*constants(module, made), *words) if made is not None else ()
+            made = constructor(module, name) if self._deep else None
+            words: tuple[object, ...] = (*constants(*made), *reached_words(*made)) if made is not None else ()
+            shapes = reached_shapes(*made) if made is not None else ()
             values = Values(rng, module.constructible, words, self._instances, shapes=shapes)
             sources = [*self._instances.get(name, ()), values.instance(name, 0, plain=True)]
             sources += [values.instance(name, 0, plain=False) for _ in range(count)]
@@ -243,7 +243,7 @@ class CandidateGenerator:
         params = [param for param in function.params if not param.variadic]
         types = {param.name: _argument_type(param, rows) for param in params}
         if self._deep:
-            types = {param.name: self._widened(types[param.name], param) for param in params}
+            types = {param.name: self._widened(types[param.name], param, function) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
@@ -259,8 +259,14 @@ class CandidateGenerator:
         if function.params or owner or self._effects(function).variables:
             yield from random_rows(types, needed, rows, values, count)
 
-    def _widened(self, type_: ParamType, param: Param) -> ParamType:
-        """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list."""
+    def _widened(self, type_: ParamType, param: Param, function: Function) -> ParamType:
+        """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list,
+        an object with the attributes that the body reads.
+        """
+        if param.type == ANY or not param.typed:
+            read = read_attributes(param.name, function.node.body)
+            if read:
+                return ParamType("union", (type_, ParamType("namespace", text=" ".join(read))))
         owner = (param.default or "").partition(".")[0]
         known = self._module.constructible.get(owner)
         if known is not None and known.kind == "enum" and not param.typed:

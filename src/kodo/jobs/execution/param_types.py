@@ -28,6 +28,8 @@ _CONTAINERS = {
     "Annotated": "annotated", "Final": "annotated", "ClassVar": "annotated", "Required": "annotated",
     "Awaitable": "any", "Coroutine": "any", "Type": "any", "type": "any",
 }  # fmt: skip
+_TEXT_TOO = frozenset({"Sequence", "Iterable", "Collection"})
+"""Types that a text is of as well, where nothing is said of the items."""
 _STR_METHODS = frozenset(
     [
         "strip",
@@ -198,6 +200,8 @@ def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int =
         return ParamType(_NAMES[name])
     if name in _CONTAINERS:
         kind = _CONTAINERS[name]
+        if name in _TEXT_TOO:
+            return ParamType("union", (ParamType(kind, (ANY,)), ParamType("str")))
         return ParamType(kind, (ANY, ANY) if kind == "dict" else (ANY,)) if kind != "any" else ANY
     if len(name) <= 2 and name.isupper():  # a type variable, as T or KT
         return ParamType("int")
@@ -277,12 +281,18 @@ def from_value(node: ast.expr) -> ParamType | None:
 
 
 def from_use(name: str, body: list[ast.stmt]) -> ParamType | None:
-    """What the body does with a parameter says what it is; the first clear sign counts."""
+    """What the body does with a parameter says what it is; the first clear sign counts.
+
+    Of a list, a loop says more than that its length is asked for.
+    """
+    found: ParamType | None = None
     for node in (inner for statement in body for inner in ast.walk(statement)):
-        found = _type_of_use(name, node)
-        if found is not None:
+        found = found or _type_of_use(name, node)
+        if found not in (None, _INTEGERS):
             return found
-    return None
+        if isinstance(node, ast.For | ast.comprehension) and _is_name(name, node.iter):
+            found = _iterated(name, node)
+    return found
 
 
 def _type_of_use(name: str, node: ast.AST) -> ParamType | None:

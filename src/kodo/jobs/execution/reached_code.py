@@ -41,6 +41,15 @@ def reached_functions(module: TargetModule, function: Function) -> tuple[Reached
     return tuple(out.values())[1 : _MAX_FUNCTIONS + 1]
 
 
+def constructor(module: TargetModule, name: str) -> Reached | None:
+    """What makes an instance of a class, where the module defines it or imports it from its package, and the module that has it."""
+    here = module if name in module.classes else _imports(module).get(name, module)
+    found = (
+        here.every_function.get(f"{name}.{method}") for method in ("__init__", "__post_init__", "__new__")
+    )
+    return next(((here, one) for one in found if one is not None), None)
+
+
 def reached_words(module: TargetModule, function: Function) -> tuple[object, ...]:
     """The literals of the functions that a function calls, and the names that it and they dispatch on."""
     found: dict[object, None] = {}

@@ -329,7 +329,7 @@ def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple
     out = [replace(one, positional_only=one.name in positional) for one in out]
     if arguments.vararg:
         one = _read_param(arguments.vararg, None, scope, node.body, keyword_only=False)
-        type_ = one.type if one.typed else _item_of(from_use(one.name, node.body))
+        type_ = one.type if one.typed else _item_of(one.name, node.body)
         out.append(Param(one.name, type_, one.typed, variadic=True))
     keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     out += [_read_param(arg, default, scope, node.body, keyword_only=True) for arg, default in keyword_only]
@@ -340,9 +340,18 @@ def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple
     return tuple(out)
 
 
-def _item_of(type_: ParamType | None) -> ParamType:
-    """What one of the values of ``*args`` is, by what the body does with all of them; a number where it says nothing."""
-    return type_.args[0] if type_ is not None and type_.kind == "list" and type_.args else ParamType("int")
+def _item_of(name: str, body: list[ast.stmt]) -> ParamType:
+    """What one of the values of ``*args`` is, by what the body does with all of them; a number where it says nothing.
+
+    Where the first one is read by itself, it may also be a list that stands for all of them.
+    """
+    type_ = from_use(name, body)
+    item = type_.args[0] if type_ is not None and type_.kind == "list" and type_.args else ParamType("int")
+    for node in (inner for statement in body for inner in ast.walk(statement)):
+        match node:
+            case ast.Subscript(value=ast.Name(id=found), slice=ast.Constant(value=0)) if found == name:
+                return ParamType("union", (item, ParamType("list", (item,))))
+    return item
 
 
 def _read_option(name: str, default: ast.expr | None) -> Param:

@@ -52,6 +52,7 @@ _SHAPED = 0.2  # of the random texts, those that meet what the function asks
 _SHOWN = 0.6  # of the random instances, where it is known how to make one
 _WORDED = 0.6  # of the random bytes, those of the words of the code and of plain ones
 _PIECES = (b"a", b"b", b"abc", b"X", b"7", b" ", b"\n", b"\r\n", b": ", b"a b")
+_SHOWN_EACH = 8  # values of each attribute of an object that stand in the code
 _ASKED = 0.5  # of the open values, those of a type that the code asks for
 _HOLDS_OTHERS, _DEEPEST = 0.5, 3  # of open values, those that hold others, and to what depth
 _HOLDERS = (
@@ -107,6 +108,8 @@ class Values:
             case "dict":
                 key, value = (*type_.args, ANY, ANY)[:2]
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
+            case "namespace":
+                return f"types.SimpleNamespace({', '.join(f'{name}=1' for name in type_.text.split())})"
             case "any" if self.asked and depth < _DEEPEST:
                 return self.plain(self.asked[0], depth + 1)
             case _:
@@ -127,6 +130,11 @@ class Values:
                     out += [f"{known.name}.{member}" for member in known.members]
                 else:
                     out += [self.instance(type_.text, depth, plain=False) for _ in range(3)]
+            case "namespace":
+                told = [*self._from_constants("int"), *self._from_constants("str")][:_SHOWN_EACH]
+                for name in type_.text.split():
+                    plain = self.plain(type_)
+                    out += [plain, *(plain.replace(f"{name}=1", f"{name}={value}", 1) for value in told)]
             case "record":
                 base = [self.plain(arg, depth + 1) for arg in type_.args]
                 for at, arg in enumerate(type_.args):
@@ -431,7 +439,9 @@ def _float(values: Values, _: ParamType, __: int) -> str:
 def _bytes(values: Values, _: ParamType, __: int) -> str:
     if values.rng.random() < _WORDED:
         known = [one for one in values.constants if isinstance(one, bytes) and 0 < len(one) < 30]
-        parts = [values.rng.choice([*known, *_PIECES]) for _ in range(values.rng.choice((1, 2, 3, 4, 6)))]
+        parts = [
+            values.rng.choice([*known, *_PIECES]) for _ in range(values.rng.choice((1, 1, 1, 2, 3, 4, 6)))
+        ]
         return repr(b"".join(parts))
     return repr(bytes(values.rng.randrange(256) for _ in range(values.rng.randint(0, 6))))
 
@@ -461,6 +471,13 @@ def _date(values: Values, type_: ParamType, _: int) -> str:
     return f"datetime.{type_.kind}({day}{time})"
 
 
+def _namespace(values: Values, type_: ParamType, depth: int) -> str:
+    """An object with the attributes of ``type_``, each a number or a text of the code, or anything."""
+    kinds = (ParamType("int"), ParamType("str"), ANY)
+    given = [f"{name}={values.random(values.rng.choice(kinds), depth + 1)}" for name in type_.text.split()]
+    return f"types.SimpleNamespace({', '.join(given)})"
+
+
 def _anything(values: Values, _: ParamType, depth: int) -> str:
     if values.asked and depth <= _DEEPEST and values.rng.random() < _ASKED:
         return values.random(values.rng.choice(values.asked), depth + 1)
@@ -482,5 +499,6 @@ RANDOM: dict[str, Callable[[Values, ParamType, int], str]] = {
     "date": _date,
     "datetime": _date,
     "any": _anything,
+    "namespace": _namespace,
 }
 """Kind of type -> a random value of it, as source; a kind that is not here has its boundaries only."""

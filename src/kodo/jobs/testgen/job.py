@@ -51,7 +51,7 @@ def _as_testgen_error() -> Iterator[None]:
         raise TestgenError(str(error)) from error
 
 
-_CONSTRUCTORS = 30
+_CONSTRUCTORS = 60
 """Ways to make an instance of each class that are tried before its methods are called."""
 
 
