@@ -8,7 +8,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
 from kodo.jobs.testgen import render
+from kodo.jobs.testgen.halves import halves_of_calls, halves_of_mutants, side_by_side
 from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Rejection, Score
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
@@ -101,6 +102,7 @@ class Pipeline:
         self.worker = worker
         self.functions = tuple(functions)
         self.options = options
+        self._runs: dict[tuple[str, tuple[Path, ...]], Measured | None] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -162,16 +164,19 @@ class Pipeline:
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
             return {}
-        job = Observe(
-            self.worker.where,
-            tuple(calls),
-            self.invariants,
-            self.options.call_seconds,
-            not backwards,
-            backwards,
-        )
+        jobs = [
+            Observe(
+                self.worker.where,
+                part,
+                self.invariants,
+                self.options.call_seconds,
+                not backwards,
+                backwards,
+            )
+            for part in halves_of_calls(calls)
+        ]
         budget = 60 + len(self.functions) * self.options.call_seconds * 10
-        answers = self.worker.ask(job, budget, seed=2 if backwards else 1)
+        answers = side_by_side(partial(self.worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
     def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
@@ -184,12 +189,18 @@ class Pipeline:
         if not relevant or not trials.usable:
             return {}
         options = self.options
-        job = Kill(
-            self.worker.where, trials.usable, tuple(trials.seen[call.id] for call in trials.usable), self.names,
-            options.mutants, options.seed, relevant, options.call_seconds, options.kill_seconds,
-        )  # fmt: skip
+        baseline = tuple(trials.seen[call.id] for call in trials.usable)
+        jobs = [
+            Kill(
+                self.worker.where, trials.usable, baseline, self.names,
+                options.mutants, options.seed, part, options.call_seconds, options.kill_seconds,
+            )
+            for part in halves_of_mutants(relevant)
+        ]  # fmt: skip
         out: dict[int, set[int]] = {}
-        for answer in self.worker.ask(job, _MAX_WAIT * options.kill_seconds + 30):
+        for answer in side_by_side(
+            partial(self.worker.ask, seconds=_MAX_WAIT * options.kill_seconds + 30), jobs
+        ):
             if isinstance(answer, Killed):
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
@@ -291,6 +302,13 @@ class Pipeline:
         return ran.score if ran else Score()
 
     def _measured(self, text: str, existing: Sequence[Path]) -> Measured | None:
+        """What a run of the files under coverage showed; the layout and the score ask for the same file, which runs once."""
+        key = text, tuple(existing)
+        if key not in self._runs:
+            self._runs[key] = self._run_measured(text, existing)
+        return self._runs[key]
+
+    def _run_measured(self, text: str, existing: Sequence[Path]) -> Measured | None:
         files = [*(self._inside(path) for path in existing), *([GIVEN + TEST_FILE] if text else [])]
         job = Measure(self.worker.where, tuple(files), _SUITE_SECONDS)
         answers = self.worker.ask(job, _SUITE_SECONDS, {TEST_FILE: text})

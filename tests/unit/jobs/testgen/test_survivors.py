@@ -11,9 +11,10 @@ from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import Arcs, observe
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.model import MutantPlace
-from kodo.jobs.testgen.pipeline import Trials
+from kodo.jobs.testgen.model import MutantPlace, Options, Score
+from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.survivors import SurvivorSearch
+from kodo.jobs.testgen.worker.jobs import Measured
 
 SOURCE = '''def grade(points: int) -> str:
     """Doc."""
@@ -136,3 +137,36 @@ def test_what_a_given_function_keeps_is_no_change_of_an_argument(tmp_path, monke
     expect = Expectation("property", "unchanged", "docstring", "does not change d")
     call = Call(0, "f", "f(_0, _1.append)", (Arg("d", "[]"), Arg("func", "[]")), expect=expect)
     assert seen(tmp_path, monkeypatch, body, call).meets is meets
+
+
+def test_the_same_file_is_measured_once(tmp_path):
+    """The layout and the score both ask what the written file covers; another file is another run."""
+    path = tmp_path / "mod.py"
+    path.write_text(SOURCE)
+    asked: list[str] = []
+
+    class CountingWorker:
+        module = load(path)
+        where = None
+
+        def ask(self, job, seconds, files):
+            asked.append(files["test_kodo_generated.py"])
+            return [Measured(Score(2, 1, 0, 0), ("test_a",), ())]
+
+    pipeline = Pipeline(CountingWorker(), (), Options())
+    assert pipeline.measure("one", ()) == pipeline.measure("one", ()) == Score(2, 1, 0, 0)
+    pipeline.measure("two", ())
+    assert asked == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", ["", "_0.size == 1"])
+def test_an_input_that_cannot_be_copied_is_no_hindrance(tmp_path, monkeypatch, text):
+    """The call is made and its result asserted; a property of the input as it was says nothing then."""
+    body = (
+        "class Fixed:\n    def __init__(self, size):\n        self.size = size\n"
+        "    def __deepcopy__(self, memo):\n        raise TypeError('fixed')\n"
+        "def f(x):\n    x.size += 1\n    return x.size\n"
+    )
+    expect = Expectation("property", text, "docstring", "as it was") if text else None
+    one = seen(tmp_path, monkeypatch, body, Call(0, "f", "f(_0)", (Arg("x", "Fixed(1)"),), expect=expect))
+    assert (one.kind, one.text, one.meets) == ("value", "2", None)

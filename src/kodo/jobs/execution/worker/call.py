@@ -76,6 +76,8 @@ class Ran:
     before: dict[str, str] = field(default_factory=dict)
     originals: dict[str, object] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
+    uncopied: bool = False
+    """Whether there is no copy of an input as it was, so that nothing can be said of what a call did to it."""
 
 
 class Unusable(Exception):
@@ -110,7 +112,8 @@ def _observe(
     started = time.perf_counter()
     before = set(Path.cwd().iterdir())
     try:
-        ran = run_call(call, space, defined, seconds, arcs)
+        is_asked = call.expect is not None or bool(invariants)
+        ran = run_call(call, space, defined, seconds, arcs, originals=is_asked, parts=True)
         spent = time.perf_counter() - started
         left = [path for path in Path.cwd().iterdir() if path not in before]
         if left:
@@ -133,8 +136,10 @@ def run_call(
     arcs: Arcs | None,
     *,
     originals: bool = True,
+    parts: bool = False,
 ) -> Ran:
-    """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were.
+    """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were;
+    ``parts``: read the iterators in a tuple that is returned.
 
     Raises:
         TooLong: it was not done after ``seconds``.
@@ -147,8 +152,7 @@ def run_call(
             for at, arg in enumerate(call.args):
                 space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
                 if originals:
-                    value = space[f"_{at}"]
-                    ran.originals[f"_{at}"] = None if inspect.isgenerator(value) else copy.deepcopy(value)
+                    _keep(f"_{at}", space[f"_{at}"], ran)
         except TooLong:
             raise
         except BaseException as error:  # noqa: BLE001 - generated code may raise anything
@@ -171,7 +175,7 @@ def run_call(
             elif isinstance(result, Iterator):
                 ran.wrap = "list"
                 result = list(itertools.islice(result, _LONGEST_ITERATOR + 1))
-            elif originals and _holds_iterators(result):
+            elif parts and _holds_iterators(result):
                 ran.wrap = "each list"
                 result = [list(itertools.islice(one, _LONGEST_ITERATOR + 1)) for one in result]
             ran.result = result
@@ -183,6 +187,14 @@ def run_call(
             sys.settrace(previous)
     ran.output = output.getvalue()
     return ran
+
+
+def _keep(name: str, value: object, ran: Ran) -> None:
+    """Copy an input before the call; of one that cannot be copied, as a frozen class with slots, that is noted."""
+    try:
+        ran.originals[name] = None if inspect.isgenerator(value) else copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - foreign code may raise anything; the call itself can be made all the same
+        ran.uncopied = True
 
 
 def _holds_iterators(result: object) -> TypeGuard[tuple[Iterator[object], ...]]:
@@ -382,6 +394,8 @@ def _meets(
         if expect.kind == "value":
             equal = _equal(eval(expect.text, dict(space)), ran.result)  # noqa: S307 - in the sandbox
             return equal or (expect.basis == "example" and bool(_shows(expect.text, shown)))
+        if ran.uncopied:
+            return None
         return bool(eval(expect.text, {**space, **ran.originals, "result": ran.result}))  # noqa: S307 - in the sandbox
     except Exception:  # noqa: BLE001 - the result may be anything; a property that cannot be asked says nothing
         return None

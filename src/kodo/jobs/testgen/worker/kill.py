@@ -29,7 +29,9 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
     preload(job.calls)
     started = cpu_seconds()
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
-        relevant = [number for number in job.relevant.get(mutant.place.id, ()) if number in calls]
+        if mutant.place.id not in job.relevant:
+            continue
+        relevant = [number for number in job.relevant[mutant.place.id] if number in calls]
         if cpu_seconds() - started > job.budget:
             return
 
