@@ -109,7 +109,7 @@ class Values:
                 key, value = (*type_.args, ANY, ANY)[:2]
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
             case "namespace":
-                return f"types.SimpleNamespace({', '.join(f'{name}=1' for name in type_.text.split())})"
+                return _namespace_source(dict.fromkeys(type_.text.split(), "1"))
             case "any" if self.asked and depth < _DEEPEST:
                 return self.plain(self.asked[0], depth + 1)
             case _:
@@ -125,35 +125,46 @@ class Values:
             case "literal":
                 out.append(type_.text)
             case "class":
-                known = self.classes.get(type_.text)
-                if known and known.kind == "enum":
-                    out += [f"{known.name}.{member}" for member in known.members]
-                else:
-                    out += [self.instance(type_.text, depth, plain=False) for _ in range(3)]
+                out += self._instance_edges(type_.text, depth)
             case "namespace":
-                told = [*self._from_constants("int"), *self._from_constants("str")][:_SHOWN_EACH]
-                for name in type_.text.split():
-                    plain = self.plain(type_)
-                    out += [plain, *(plain.replace(f"{name}=1", f"{name}={value}", 1) for value in told)]
+                out += self._namespace_edges(type_.text.split())
             case "record":
-                base = [self.plain(arg, depth + 1) for arg in type_.args]
-                for at, arg in enumerate(type_.args):
-                    out += [
-                        _tuple([*base[:at], edge, *base[at + 1 :]]) for edge in self.edges(arg, depth + 1)[:4]
-                    ]
+                out += self._record_edges(type_, depth)
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
                 out += self._container_edges(type_, depth)
             case "dict":
-                key, value = (*type_.args, ANY, ANY)[:2]
-                keys = self.edges(key, depth + 1)[:4] if depth < 3 else [self.plain(key, depth + 1)]
-                out += ["{}", *("{" + f"{one}: {self.plain(value, depth + 1)}" + "}" for one in keys)]
-                if len(keys) > 1:
-                    out.append(
-                        "{" + ", ".join(f"{one}: {self.random(value, depth + 1)}" for one in keys) + "}"
-                    )
+                out += self._dict_edges(type_, depth)
             case kind:
                 out += self._plain_edges(kind, depth)
         return list(dict.fromkeys(out))
+
+    def _instance_edges(self, name: str, depth: int) -> list[str]:
+        known = self.classes.get(name)
+        if known and known.kind == "enum":
+            return [f"{known.name}.{member}" for member in known.members]
+        return [self.instance(name, depth, plain=False) for _ in range(3)]
+
+    def _namespace_edges(self, names: Sequence[str]) -> list[str]:
+        """Objects of which one attribute is a value that stands in the code."""
+        told = [*self._from_constants("int"), *self._from_constants("str")][:_SHOWN_EACH]
+        plain = dict.fromkeys(names, "1")
+        return [_namespace_source(plain | {name: value}) for name in names for value in ("1", *told)]
+
+    def _record_edges(self, type_: ParamType, depth: int) -> list[str]:
+        base = [self.plain(arg, depth + 1) for arg in type_.args]
+        return [
+            _tuple([*base[:at], edge, *base[at + 1 :]])
+            for at, arg in enumerate(type_.args)
+            for edge in self.edges(arg, depth + 1)[:4]
+        ]
+
+    def _dict_edges(self, type_: ParamType, depth: int) -> list[str]:
+        key, value = (*type_.args, ANY, ANY)[:2]
+        keys = self.edges(key, depth + 1)[:4] if depth < 3 else [self.plain(key, depth + 1)]
+        out = ["{}", *("{" + f"{one}: {self.plain(value, depth + 1)}" + "}" for one in keys)]
+        if len(keys) > 1:
+            out.append("{" + ", ".join(f"{one}: {self.random(value, depth + 1)}" for one in keys) + "}")
+        return out
 
     def _plain_edges(self, kind: str, depth: int) -> list[str]:
         shapes = [repr(shape) for shape in self.shapes] if kind == "str" and depth == 0 else []
@@ -474,8 +485,14 @@ def _date(values: Values, type_: ParamType, _: int) -> str:
 def _namespace(values: Values, type_: ParamType, depth: int) -> str:
     """An object with the attributes of ``type_``, each a number or a text of the code, or anything."""
     kinds = (ParamType("int"), ParamType("str"), ANY)
-    given = [f"{name}={values.random(values.rng.choice(kinds), depth + 1)}" for name in type_.text.split()]
-    return f"types.SimpleNamespace({', '.join(given)})"
+    return _namespace_source(
+        {name: values.random(values.rng.choice(kinds), depth + 1) for name in type_.text.split()}
+    )
+
+
+def _namespace_source(attributes: Mapping[str, str]) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in attributes.items())
+    return f"types.SimpleNamespace({given})"
 
 
 def _anything(values: Values, _: ParamType, depth: int) -> str:
