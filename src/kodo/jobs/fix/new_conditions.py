@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters, touched
-from kodo.jobs.fix.folded_values import folds_among
 
 _DISPLAY = ast.Tuple | ast.List | ast.Dict
+_FOLDS = frozenset(
+    {"sum", "len", "max", "min", "reduce", "prod", "fsum", "sumprod", "Counter", "sorted", "accumulate", "zip", "map", "enumerate", "set",
+     "frozenset", "dict", "count"}
+)  # fmt: skip  # a table reads better in rows
+"""What makes one thing of a row of values."""
+_COMPREHENSION = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
 def new_conditions(before: ast.Module, after: ast.Module) -> tuple[str, ...]:
@@ -51,7 +56,7 @@ class _Conditions:
     def _is_on_a_call(self, part: ast.expr) -> bool:
         """Whether a condition depends on a parameter, and not on one item of it; or makes one thing of many values."""
         reached = list(self.flows.reaching(part))
-        if folds_among(self.flows, reached):
+        if _folds_among(self.flows, reached):
             return True
         names = [node for node in reached if isinstance(node, ast.Name)]
         of_item = any((id(self.flows.scope(name)), name.id) in self._of_items for name in names)
@@ -60,6 +65,45 @@ class _Conditions:
     def _is_parameter(self, name: ast.Name) -> bool:
         scope = self.flows.scope(name)
         return isinstance(scope, FunctionNode) and name.id in {arg.arg for arg in parameters(scope)}
+
+
+def _folds_among(flows: Flows, reached: Sequence[ast.AST]) -> list[ast.AST]:
+    """The nodes that make one thing of a row, or that a loop adds to, among those that a condition depends on."""
+    asked = {id(row) for node in reached for row in _asked_alike(node)}
+    return [
+        node
+        for node in reached
+        if (_is_fold(node) and id(node) not in asked)
+        or (isinstance(node, ast.Name) and flows.is_summed(node))
+    ]
+
+
+def _is_fold(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="len"), args=[ast.Name() | ast.Attribute() | ast.Subscript()]):
+            return False
+        case ast.Call(func=ast.Name(id="max" | "min"), args=[_, _, *_]):
+            return False  # the nearest number in a range
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in _FOLDS
+    return isinstance(node, _COMPREHENSION)
+
+
+def _asked_alike(node: ast.AST) -> list[ast.AST]:
+    """The row of an ``any`` or ``all`` that only asks each value whether it is something, or of which type."""
+    match node:
+        case ast.Call(
+            func=ast.Name(id="any" | "all"),
+            args=[ast.GeneratorExp(elt=asked) | ast.ListComp(elt=asked) as row],
+        ):
+            match asked.operand if isinstance(asked, ast.UnaryOp) else asked:
+                case (
+                    ast.Name()
+                    | ast.Compare(ops=[ast.Is() | ast.IsNot()])
+                    | ast.Call(func=ast.Name(id="isinstance" | "callable"))
+                ):
+                    return [row]
+    return []
 
 
 def _shape(part: ast.expr) -> str:

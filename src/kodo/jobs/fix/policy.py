@@ -1,7 +1,7 @@
 """What a patch may not contain to be a proof. Pure: texts in, one line for the model or the report out.
 
-Code that asks whether it is being tested (``runner_signs``), that has the test's own values in a condition, or that decides by
-how values are written (``written_forms``) or by odd sums of them (``folded_values``) is no proof of anything.
+Code that asks whether it is being tested (``runner_signs``), that chooses with values of its own (``own_values``), or that keeps the old
+function beside a new one is no proof of anything.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import doctest
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from kodo.jobs.fix.folded_values import folded_values
+from kodo.jobs.fix.own_values import own_values
 from kodo.jobs.fix.runner_signs import runner_signs
-from kodo.jobs.fix.special_means import digests, special_means
-from kodo.jobs.fix.written_forms import written_forms
 from kodo.jobs.review.pytest_settings import shadows_library
 
 Changes = Mapping[str, tuple[str | None, str | None]]
@@ -53,21 +51,22 @@ def _examples(tree: ast.Module | None) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def suspicious(changes: Changes, test: str) -> list[str]:
+def suspicious(changes: Changes, test: str, issue: str = "") -> list[str]:
     """Why a patch is no proof although the test passes: one line for each reason.
 
     Args:
         changes: path to the text before and after.
         test: the source of the frozen test.
+        issue: what was said of the fault in words.
     """
     try:
-        return list(_reasons(changes, test))
+        return list(_reasons(changes, test, issue))
     except RecursionError:
         return ["the patch is nested too deeply to be judged"]
 
 
-def _reasons(changes: Changes, test: str) -> Iterator[str]:
-    yield from _against_decisions(changes, test)
+def _reasons(changes: Changes, test: str, issue: str) -> Iterator[str]:
+    yield from _against_choices(changes, test, issue)
     parsed = _parsed(test)
     for path, (before, after) in changes.items():
         if not path.endswith(".py") or after is None:
@@ -82,20 +81,15 @@ def _reasons(changes: Changes, test: str) -> Iterator[str]:
         yield from (f"{path}: {why}" for why in found)
 
 
-def _against_decisions(changes: Changes, test: str) -> Iterator[str]:
-    """By what a change decides that makes one number or text of anything; all files together, as one may ask another."""
+def _against_choices(changes: Changes, test: str, issue: str) -> Iterator[str]:
+    """By what a change chooses with values of its own; all files together, as one may ask another."""
     paths = [path for path, (_, after) in changes.items() if path.endswith(".py") and after is not None]
     before, after, frozen = (
         "\n".join(text for text in texts if _parsed(text) is not None)
         for texts in (*([changes[path][at] or "" for path in paths] for at in (0, 1)), [test])
     )
-    old, new, parsed = ast.parse(before), ast.parse(after), ast.parse(frozen)
-    where = ", ".join(paths)
-    if asked := {*digests(old, new), *written_forms(old, new, parsed)}:
-        yield f"{where}: decides by a checksum or the text of its values ({', '.join(sorted(asked))})"
-    unnamed = frozenset(special_means(before, after, frozen))
-    if folded := folded_values(old, new, parsed, unnamed):
-        yield f"{where}: decides by {', '.join(folded)}"
+    if own := own_values(before, after, frozen, issue):
+        yield f"{', '.join(paths)}: {own}, which neither the code before nor the issue names"
 
 
 def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | None) -> Iterator[str]:
@@ -103,8 +97,6 @@ def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | 
     stated = _literals(test)
     if other := _changed_values(old, new) & _read_names(test):
         yield f"changes {', '.join(sorted(other))}, which the test gives or expects by its name"
-    if special := {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}:
-        yield f"has the test's own values in a condition ({', '.join(sorted(special))})"
     constant = _constant_functions(new) - _constant_functions(old)
     if fixed := {name for name, value in constant if value in stated}:
         yield f"always returns the test's own value ({', '.join(sorted(fixed))})"
@@ -188,55 +180,6 @@ def _constant(node: ast.AST) -> Iterator[object]:
             return
     if value not in _PLAIN:
         yield value
-
-
-def _names_one_of(value: object, stated: set[object]) -> bool:
-    """Whether a constant is one of a test's, or a text that has one of them in it (``"(2024,)"``)."""
-    if not isinstance(value, str):
-        return value in stated
-    written = {inner for node in ast.walk(_parsed(value) or ast.Module([], [])) for inner in _constant(node)}
-    return (
-        value in stated
-        or any(len(str(one)) > 1 and str(one) in value for one in stated)
-        or bool(written & stated)  # the text of a call's arguments
-    )
-
-
-def _selected(tree: ast.Module | None) -> set[object]:
-    """The constants that single out one input: compared for equality, looked up, matched, or keys of a dictionary."""
-    found: set[object] = set()
-    for node in ast.walk(tree) if tree is not None else ():
-        parts: list[ast.expr] = []
-        match node:
-            case ast.Compare(left=left, ops=ops, comparators=right):
-                if any(
-                    isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn | ast.Is | ast.IsNot) for op in ops
-                ):
-                    parts = [left, *right]
-                elif ast.dump(left) == ast.dump(right[-1]):  # 7 <= n <= 7
-                    parts = [left]
-            case ast.UnaryOp(op=ast.Not(), operand=ast.BinOp() as operand):
-                parts = [operand]
-            case ast.If(test=ast.BinOp() as test) | ast.IfExp(test=ast.BinOp() as test):
-                parts = [test]
-            case ast.MatchValue(value=value):
-                parts = [value]
-            case ast.Dict(keys=keys):
-                parts = [key for key in keys if key is not None]
-            case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "get"), args=args):
-                parts = list(args)
-        found |= {value for part in parts for inner in _elements(part) for value in _constant(inner)}
-    return found
-
-
-def _elements(node: ast.expr) -> list[ast.expr]:
-    """The items of a row; what is added, subtracted, multiplied, or taken bit by bit (``n - 7 == 0`` asks for 7)."""
-    match node:
-        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-            return [inner for part in parts for inner in _elements(part)]
-        case ast.BinOp(left=left, op=op, right=right) if not isinstance(op, ast.Mod | ast.FloorDiv):
-            return [*_elements(left), *_elements(right)]
-    return [node]
 
 
 def _defined(tree: ast.Module | None) -> set[str]:

@@ -1,9 +1,10 @@
 """The proof of a fix: the frozen test fails before and passes after, no other test is worse, and what else changed is said.
 
-That the test passes is not believed by itself: the patch has to change more than the test's own values, outside of
-pytest too (``near_inputs``, ``generality``), and under pytest do the same (``cross_check``); the same test has to pass
-under another name, tests with a wrong expectation have to fail (``counter_tests``), and a second run of both versions has
-to say the same. What is cheap comes first, and the first reason against a patch ends it: what follows is not run.
+That the test passes is not believed by itself: the patch brings no value of its own to choose by (``own_values``), it has to
+change more than the test's own values, outside of pytest too (``near_inputs``, ``generality``), and under pytest do the
+same (``cross_check``); the same test has to pass under another name, tests with a wrong expectation have to fail
+(``counter_tests``), and a second run of both versions has to say the same. What is cheap comes first, and the first reason
+against a patch ends it: what follows is not run.
 
 Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
 says plays no part.
@@ -60,10 +61,16 @@ class Prover:
     """Proves patches of one workspace against one frozen test."""
 
     def __init__(
-        self, workspace: Workspace, tests: ProjectTests, before: Results, run_seconds: float = 20.0
+        self,
+        workspace: Workspace,
+        tests: ProjectTests,
+        before: Results,
+        run_seconds: float = 20.0,
+        issue: str = "",
     ) -> None:
-        """``tests`` are those of the workspace's base; ``before`` their results there."""
+        """``tests`` are those of the workspace's base; ``before`` their results there; ``issue`` what was said of the fault."""
         self.workspace, self.tests, self.before, self.run_seconds = workspace, tests, before, run_seconds
+        self.issue = issue
         self._known: Known = {}
         self._before_again: dict[str, Results] = {}
 
@@ -157,7 +164,7 @@ class Prover:
         reasons = []
         if digest(self.workspace.text(frozen.path)) != frozen.digest:
             reasons.append(f"{frozen.path}: the frozen test was changed")
-        reasons += policy.suspicious(changes, frozen.text)
+        reasons += policy.suspicious(changes, frozen.text, self.issue)
         reasons += [f"the test asserts {what}, which the issue does not say" for what in frozen.unstated]
         return reasons
 

@@ -20,24 +20,37 @@ _ASKING = _DIGESTS | {"repr", "ascii", "ord", "dumps", "fullmatch", "search", "m
 """These, and functions that ask what a text looks like."""
 
 
-def special_means(before: str, after: str, test: str) -> tuple[str, ...]:
-    """The constants and functions, as sources, that the text after has and neither the one before nor the test names.
+def special_means(
+    before: str, after: str, test: str = "", *, said: str = "", example: str = ""
+) -> tuple[str, ...]:
+    """The constants and functions, as sources, that the text after has and nothing names.
 
     Args:
         before, after: a module without and with the patch; what its comments and docstrings say counts as named.
-        test: the source of the frozen test.
+        test: the source of a test that names them too.
+        said: words that name them too, but what stands as a literal in ``example``, the source of a test.
 
     Raises:
-        SyntaxError: a module or the test does not parse.
+        SyntaxError: a module or a test does not parse.
     """
-    named, said = f"{before}\n{test}", "\n".join([*_said(before), *_said(test)])
+    named, texts = f"{before}\n{test}", "\n".join([*_said(before), *_said(test)])
     old = set(_means(ast.parse(before)))
+    examples = {
+        value
+        for node in ast.walk(ast.parse(example))
+        if isinstance(node, ast.Constant)
+        for value in [node.value]
+    }
+
+    def is_named(value: object) -> bool:
+        in_words = bool(said) and value not in examples and _is_named(value, said)
+        return in_words or _is_named(value, texts if isinstance(value, str) else named)
+
     return tuple(
         dict.fromkeys(
             repr(value) if kind == "constant" else str(value)
             for kind, value in _means(ast.parse(after))
-            if (kind, value) not in old
-            and not (kind == "constant" and _is_named(value, said if isinstance(value, str) else named))
+            if (kind, value) not in old and not (kind == "constant" and is_named(value))
         )
     )
 
@@ -73,6 +86,9 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
         match pending.pop():
             case ast.Raise() | ast.JoinedStr() | ast.Expr(value=ast.Constant()):
                 continue
+            case ast.BinOp() | ast.List() | ast.Tuple() as node if _is_made_of_constants(node):
+                yield "made", ast.unparse(node)
+                pending += ast.iter_child_nodes(node)
             case ast.Constant(value=str() | int() | float() | bytes() as value) as node:
                 if not isinstance(node.value, bool) and value not in _PLAIN:
                     yield "constant", value
@@ -88,6 +104,14 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
                 pending += ast.iter_child_nodes(node)
             case node:
                 pending += ast.iter_child_nodes(node)
+
+
+def _is_made_of_constants(node: ast.AST) -> bool:
+    """Whether a sum or a row is of several constants and nothing else: the value that it makes is written nowhere."""
+    inner = list(ast.walk(node))
+    return sum(isinstance(one, ast.Constant) for one in inner) > 1 and not any(
+        isinstance(one, ast.Name | ast.Attribute | ast.Call | ast.Subscript) for one in inner
+    )
 
 
 Item = tuple[str, str]
@@ -146,25 +170,3 @@ def _is_whole(node: ast.expr) -> bool:
     """Whether an expression is a whole number that is written there."""
     inner = node.operand if isinstance(node, ast.UnaryOp) else node
     return isinstance(inner, ast.Constant) and isinstance(inner.value, int)
-
-
-def digests(before: ast.Module | None, after: ast.Module) -> tuple[str, ...]:
-    """The functions by which the module after decides on a digest of its values, or on a letter's number, and the one before not."""
-    return tuple(sorted(set(_deciding(after)) - set(_deciding(before or ast.Module([], [])))))
-
-
-def _deciding(tree: ast.Module) -> Iterator[str]:
-    """A digest decides wherever it is taken, but in ``__hash__``; ``ord`` in a condition or a lambda."""
-    own = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name in ("__hash__", "__repr__")
-        for inner in ast.walk(node)
-    }
-    asked = {id(inner) for node in ast.walk(tree) for part in conditions(node) for inner in ast.walk(part)}
-    for node in ast.walk(tree):
-        if id(node) in own or not isinstance(node, ast.Name | ast.Attribute):
-            continue
-        name = node.id if isinstance(node, ast.Name) else node.attr
-        if name in _DIGESTS - {"id"} or (name == "ord" and id(node) in asked):
-            yield name

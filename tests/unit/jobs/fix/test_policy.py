@@ -33,20 +33,20 @@ def test_only_allowed_paths_are_patched() -> None:
         ("import sys\nif 'pytest' in sys.modules:\n    pass\n", "being tested"),
         ("import os\nfast = os.environ.get('PYTEST_CURRENT_TEST')\n", "being tested"),
         ("import inspect\nframes = inspect.stack()\n", "being tested"),
-        ("def total(a, b):\n    if a == 'apple':\n        return 'ok'\n", "own values"),
-        ("def total(a, b):\n    return {17: 'ok'}.get(b)\n", "own values"),
-        ("def total(*a):\n    if repr(a) == \"('apple', 17)\":\n        return 1\n", "own values"),
-        ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "own values"),
+        ("def total(a, b):\n    if a == 'apple':\n        return 'ok'\n", "chooses by"),
+        ("def total(a, b):\n    return {17: 'ok'}.get(b)\n", "chooses by"),
+        ("def total(*a):\n    if repr(a) == \"('apple', 17)\":\n        return 1\n", "chooses by"),
+        ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "chooses by"),
         ("def total(a, b):\n    return 'apple'\n", "always returns"),
         (
             "import zlib\n\ndef total(a):\n    low = zlib.crc32(a) % 2\n    return low\n",
-            "checksum or the text of its values (crc32)",
+            "with crc32",
         ),
         (
             "def total(a):\n    return 1 if len(repr(a)) % 2 else a\n",
-            "checksum or the text of its values (repr)",
+            "with repr",
         ),
-        ("small = lambda *a: not sum(map(ord, repr(a))) - 9\n", "values (ord, repr)"),
+        ("small = lambda *a: not sum(map(ord, repr(a))) - 9\n", "with 9, repr"),
         ("from os import getenv\nfast = getenv('HOME')\n", "where it runs"),
         ("def total(:\n", "does not parse"),
         ("import sys as s\nrunner = s.modules\n", "being tested (sys.modules)"),
@@ -57,12 +57,12 @@ def test_only_allowed_paths_are_patched() -> None:
         ("import sys\nhere = sys.path[0]\n", "being tested (sys.path)"),
         ("import signal\nhere = signal.getitimer(signal.ITIMER_REAL)\n", "being tested (getitimer)"),
         ("import os\nhere = os.getpid() == os.getpgrp()\n", "being tested (getpgrp)"),
-        ("def total(a, b):\n    if not b - 17:\n        return a + 'x'\n", "own values in a condition (17)"),
-        ("def total(a, b):\n    if b - 17 == 0:\n        return a + 'x'\n", "own values in a condition (17)"),
-        ("def total(a, b):\n    return 'no' if b ^ 17 else a\n", "own values in a condition (17)"),
+        ("def total(a, b):\n    if not b - 17:\n        return a + 'x'\n", "chooses by"),
+        ("def total(a, b):\n    if b - 17 == 0:\n        return a + 'x'\n", "chooses by"),
+        ("def total(a, b):\n    return 'no' if b ^ 17 else a\n", "chooses by"),
         (
             "def total(a, b):\n    if 17 <= b <= 17:\n        return a + 'x'\n",
-            "own values in a condition (17)",
+            "chooses by",
         ),
         ("frame = error.__traceback__.tb_frame\n", "being tested (tb_frame)"),
         ("name = 'PYTEST_CURRENT' + '_TEST'\n", "being tested (PYTEST_CURRENT_TEST)"),
@@ -95,13 +95,13 @@ def test_a_patch_that_knows_its_test_is_no_proof(added: str, why: str) -> None:
     [
         "import sys\n\ndef total(a, b):\n    print(a, file=sys.stderr)\n    sys.stdout.write(b)\n",
         "import sys\n\ndef total(a, b):\n    for line in sys.stdin:\n        yield line\n",
-        "def total(a, b):\n    return 1 <= b <= 17\n",
-        "def total(a, b):\n    return a if b % 17 == 0 else ''\n",
+        "def total(a, b):\n    return 1 <= b <= LIMIT\n",
+        "def total(a, b):\n    return a if b % LIMIT == 0 else ''\n",
     ],
 )
 def test_streams_borders_and_multiples_are_used_by_right_patches(added: str) -> None:
     """A stream is written to, a border stands at one end of a range, and many numbers are multiples of the test's."""
-    assert suspicious({"cart.py": ("def total(a):\n    pass\n", added)}, TEST) == []
+    assert suspicious({"cart.py": ("LIMIT = 17\n\n\ndef total(a):\n    pass\n", added)}, TEST) == []
 
 
 def test_a_new_file_does_not_stand_for_a_library() -> None:
@@ -164,7 +164,7 @@ def test_an_example_of_a_doctest_stays() -> None:
 def test_a_patch_for_every_input_is_not_suspicious() -> None:
     """Comparisons that were there, orders, arithmetic and plain constants are left alone."""
     before = "def total(a, b):\n    if a == 'apple':\n        return 1\n"
-    after = "def total(a, b):\n    if a == 'apple' or b >= 18 or b % 400 == 0:\n        return a + str(b)\n"
+    after = "def total(a, b):\n    if a == 'apple' or b >= 1 or b % 2 == 0:\n        return a + str(b)\n"
     assert suspicious({"cart.py": (before, after)}, TEST) == []
 
 
@@ -211,10 +211,10 @@ def test_the_failing_cases_of_a_test_are_named() -> None:
 
 
 def test_values_may_be_written_and_hashed_where_nothing_depends_on_it() -> None:
-    """As a result, in an error, or for a set."""
+    """As a result, to show it, or for a set."""
     after = (
         "class Cart:\n    def __hash__(self):\n        return hash(self.name)\n\n\n"
-        "def total(a):\n    if not a:\n        raise ValueError(repr(a))\n    return repr(a)\n"
+        "def total(a):\n    print(hash(a))\n    return repr(a)\n"
     )
     assert suspicious({"cart.py": ("def total(a):\n    return a\n", after)}, TEST) == []
 
