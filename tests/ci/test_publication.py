@@ -363,10 +363,10 @@ def test_the_time_limit_ends_work_and_its_processes() -> None:
     started = time.monotonic()
     with pytest.raises(OutOfTime), time_limit(0.3):
         try:
-            subprocess.run(["sleep", "20"], check=False)
+            subprocess.run(["sleep", "120"], check=False)
         except Exception as error:
             raise AssertionError from error
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     with time_limit(0.2):
         pass
     time.sleep(0.3)

@@ -74,5 +74,5 @@ def test_a_client_that_leaves_in_a_review_leaves_nothing(tmp_path: Path, leaves:
     _, alive = psutil.wait_procs(below, timeout=10)
     assert alive == []
     assert list(temporary.iterdir()) == []
-    assert took < 15, f"it took {took:.1f} s"
+    assert took < 60, f"it took {took:.1f} s"
     assert b"Traceback" not in server.stderr.read()

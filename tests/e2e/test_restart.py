@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,12 +180,14 @@ def test_an_engine_that_cannot_continue_begins_anew_and_says_so(scripted: Callab
 
 def test_what_ran_for_a_client_that_is_gone_ends_as_failed(scripted: Callable[..., Begin]) -> None:
     """A response in the foreground ends with its connection: what was said is kept, and it says why it stopped."""
-    begin = scripted(pace=0.02)
+    begin = scripted(pace=0.05)
     server = begin()
     stream = iter(server.sdk().responses.create(model=MODEL, input=WORDS, stream=True))
     name = next(event.response.id for event in stream if event.type == "response.created")
     next(event for event in stream if event.type == "response.output_text.delta")
-    time.sleep(1.5)  # the log of a stream follows within a second
+    with contextlib.closing(sqlite3.connect(server.home / "kodo.db")) as database:
+        while not any(b"word" in chunk for (chunk,) in database.execute("SELECT chunk FROM log")):
+            time.sleep(0.02)  # the log of a stream follows
     kill(server)
     response = begin().sdk().responses.retrieve(name)
     assert response.status == "failed"

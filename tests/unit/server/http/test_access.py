@@ -251,7 +251,9 @@ async def test_every_answer_has_a_request_id_and_errors_the_envelope(tmp_path: P
 async def test_limits_of_a_key(tmp_path: Path) -> None:
     """Requests a minute, tokens a minute and requests at once: 429 with the headers the SDK reads."""
     slow = script(
-        tmp_path, *({"steps": [{"type": "delay", "seconds": 0.3}, {"type": "text", "text": "x"}]},) * 4
+        tmp_path,
+        {"match": "^stay$", "steps": [{"type": "delay", "seconds": 600}, {"type": "text", "text": "x"}]},
+        {"match": ".", "steps": [{"type": "text", "text": "x"}]},
     )
     async with served(settings(tmp_path / "home", slow)) as server:
         few, tokens, single = (
@@ -279,11 +281,11 @@ async def test_limits_of_a_key(tmp_path: Path) -> None:
         with pytest.raises(openai.RateLimitError):  # what ran in the background is charged, too
             await behind.responses.create(model=MODEL, input="x")
 
-        first = asyncio.create_task(single.responses.create(model=MODEL, input="x"))
-        await asyncio.sleep(0.1)
+        first = await single.responses.create(model=MODEL, input="stay", background=True)
         with pytest.raises(openai.RateLimitError):
             await single.responses.create(model=MODEL, input="x")
-        await first
+        await single.responses.cancel(first.id)
+        await single.responses.create(model=MODEL, input="x")
 
 
 async def test_a_full_queue_is_a_503_with_retry_after(tmp_path: Path) -> None:

@@ -465,7 +465,7 @@ async def test_a_run_is_cancelled_while_it_waits_for_outputs(tmp_path: Path) -> 
 )
 async def test_a_run_expires(turn: dict[str, Any], step: str, tmp_path: Path) -> None:
     """After its time it is over, whether it speaks or waits for outputs."""
-    async with client(tmp_path, turn, said("next"), run_seconds=0.5) as c:
+    async with client(tmp_path, turn, said("next"), run_seconds=2) as c:
         thread = await c.thread("hi")
         run_id = await c.begin(thread)
         run = await c.until(thread, run_id, "expired")

@@ -579,8 +579,9 @@ async def test_concurrent_requests_are_counted_over_both(nodes: tuple[Served, Se
     assert await asked(two, key) == 429
     for ticket in running:
         ticket.close()
-    await asyncio.sleep(2 * SHARE_SECONDS)
-    assert await asked(two, key) == 200
+    async with asyncio.timeout(60):
+        while await asked(two, key) != 200:
+            await asyncio.sleep(SHARE_SECONDS / 4)
 
 
 async def test_a_budget_is_one_for_both(nodes: tuple[Served, Served]) -> None:
@@ -599,8 +600,9 @@ async def test_a_key_that_is_revoked_is_refused_by_both(nodes: tuple[Served, Ser
     (row,) = await two.state.store.keys()
     await two.state.store.put_key(msgspec.structs.replace(row, revoked_at=1.0))
     assert await asked(two, key) == 401
-    await asyncio.sleep(KEYS_SECONDS)  # at most, where the news are lost
-    assert await asked(one, key) == 401
+    async with asyncio.timeout(30 * KEYS_SECONDS):  # one, where the news are lost and nothing else runs
+        while await asked(one, key) != 401:
+            await asyncio.sleep(0.05)
 
 
 TEA = "Green tea is steeped at 70 degrees for two minutes."

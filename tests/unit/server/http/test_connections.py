@@ -140,7 +140,7 @@ async def test_what_makes_no_progress_is_ended(tmp_path: Path) -> None:
         await reader.readuntil(b"}")
         began = time.monotonic()
         assert await reader.read() == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # unless set, it is a minute
         writer.close()
 
 
@@ -155,12 +155,14 @@ async def test_large_bodies_follow_each_other_on_a_connection(tmp_path: Path) ->
 async def test_a_slow_body_that_makes_progress_is_read(tmp_path: Path) -> None:
     """The time is for the next bytes, not for the whole body."""
     body = json.dumps({"model": MODEL, "input": "hello"}).encode()
-    async with limited(tmp_path, body_seconds=0.5) as server:
+    async with limited(tmp_path, body_seconds=2) as server:
         reader, writer = await opened(server)
         writer.write(POST + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
-        for start in range(0, len(body), 8):
-            writer.write(body[start : start + 8])
-            await asyncio.sleep(0.2)
+        began = time.monotonic()
+        for at in range(len(body)):
+            writer.write(body[at : at + 1])
+            await asyncio.sleep(0.06)
+        assert time.monotonic() - began > 2
         assert (await rest(reader))[0] == 200
         writer.close()
 
@@ -181,14 +183,15 @@ async def test_half_open_requests_keep_nobody_out(tmp_path: Path) -> None:
 
 async def test_requests_that_run_are_not_closed_for_others(tmp_path: Path) -> None:
     """At the limit the next connection is refused with 503, and what runs goes on."""
-    steps = [{"type": "delay", "seconds": 3}, {"type": "text", "text": "late"}]
+    steps = [{"type": "delay", "seconds": 5}, {"type": "text", "text": "late"}]
     slow = script(tmp_path, {"match": "", "steps": steps})
     limits = LimitSettings(connections=2)
     async with served(settings(tmp_path / "home", slow, limits=limits)) as server:
         body = json.dumps({"model": MODEL, "input": "hello"}).encode()
         ask = POST + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
         running = [asyncio.create_task(answer(server, ask)) for _ in range(2)]
-        await asyncio.sleep(0.3)
+        while len(server.state.service.runs(None)) < 2:
+            await asyncio.sleep(0.01)
         status, refused = await answer(server)
         assert (status, code(refused)) == (503, "too_many_connections")
         assert [status for status, _ in await asyncio.gather(*running)] == [200, 200]
@@ -197,14 +200,15 @@ async def test_requests_that_run_are_not_closed_for_others(tmp_path: Path) -> No
 async def test_the_bodies_of_all_requests_are_bounded_together(tmp_path: Path) -> None:
     """Half bodies beyond the limit are a 503 that says when to come again; small requests go on; all is given back."""
     half = POST + b"content-length: 8000000\r\n\r\n" + b" " * 4_000_000
-    async with limited(tmp_path, held_body_bytes=20 * 2**20, body_seconds=1) as server:
+    async with limited(tmp_path, held_body_bytes=20 * 2**20, body_seconds=4) as server:
         waiting = [asyncio.create_task(answer(server, half)) for _ in range(10)]
-        await asyncio.sleep(0.5)
+        while sum(one.done() for one in waiting) < 5:
+            await asyncio.sleep(0.01)
         assert server.state.body_memory.held <= 20 * 2**20
         assert (await server.sdk().responses.create(model=MODEL, input="small")).status == "completed"
         statuses = [status for status, _ in await asyncio.gather(*waiting)]
         assert statuses.count(503) >= 5
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while server.state.body_memory.held:
                 await asyncio.sleep(0.01)
 

@@ -121,7 +121,7 @@ async def test_a_call_that_fails_is_told_to_the_model(
     model = script(
         tmp_path, {"steps": [call("x", **arguments)]}, {"match": said, "steps": [say("I was told.")]}
     )
-    given = settings(tmp_path, model, tools={"call_seconds": 0.3})
+    given = settings(tmp_path, model, tools={"call_seconds": 0.3 if "seconds" in arguments else 60})
     async with served(given, tools={"web_search": tool}) as server:
         done = await server.sdk().responses.create(model=MODEL, input="?", tools=[SEARCH])
         metrics = server.state.metrics.text().decode()

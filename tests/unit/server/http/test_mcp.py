@@ -344,11 +344,12 @@ async def test_errors_are_objects_and_told_to_the_model(
 ) -> None:
     """What a tool says, what takes too long, what is no object: each in its form, with the events of a failure."""
     turns = when("please", step), when(told, say("I see."))
-    async with both(tmp_path, *turns, call_seconds=0.7) as (kodo, server):
+    allowed = 0.7 if error == "http_error" else 60.0
+    async with both(tmp_path, *turns, call_seconds=allowed) as (kodo, server):
         started = time.monotonic()
         done = await kodo.sdk().responses.create(model=MODEL, input="please", tools=[entry(server)])
         Response.model_validate_json(done.to_json(), strict=True)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
     called = done.output[1]
     assert called.type == "mcp_call"
     assert called.error is not None
@@ -360,7 +361,7 @@ async def test_a_server_that_is_down_does_not_end_the_response(tmp_path: Path) -
     """The list has an error, the model answers without the tools; the next response lists anew."""
     async with served_mcp(tmp_path / "journal") as server:
         url = server.url
-    mcp = {"servers": {"calc": {"url": url}}, "connect_seconds": 2}
+    mcp = {"servers": {"calc": {"url": url}}, "connect_seconds": 30}  # it is refused at once
     given = settings(tmp_path, script(tmp_path, when(".", say("without it"))), tools={"mcp": mcp})
     async with served(given) as kodo:
         sdk = kodo.sdk()
@@ -398,7 +399,7 @@ async def test_a_session_survives_the_servers_restart(tmp_path: Path) -> None:
 async def test_a_hanging_server_stalls_nobody(tmp_path: Path) -> None:
     """While one call hangs, another project's and a plain answer come at their usual speed."""
     turns = when("hang", call("hang")), when("sum", call("add", a=2, b=3)), when(".", say("ok"))
-    async with both(tmp_path, *turns, call_seconds=20) as (kodo, _server):
+    async with both(tmp_path, *turns, call_seconds=120) as (kodo, _server):
         sdk = kodo.sdk()
         hanging = asyncio.create_task(sdk.responses.create(model=MODEL, input="hang", tools=[entry()]))
         while "hang" not in journal(tmp_path):
@@ -406,7 +407,7 @@ async def test_a_hanging_server_stalls_nobody(tmp_path: Path) -> None:
         started = time.monotonic()
         done = await sdk.responses.create(model=MODEL, input="sum", tools=[entry()])
         assert done.output[1].output == "5"  # type: ignore[union-attr]  # the call
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30 and not hanging.done()
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
 
@@ -511,7 +512,7 @@ async def test_a_server_that_does_not_start_in_time_is_ended(tmp_path: Path) -> 
         started = time.monotonic()
         tools: list[Any] = [{"type": "mcp", "server_label": label} for label in servers]
         done = await kodo.sdk().responses.create(model=MODEL, input="hi", tools=tools)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 40  # it would begin to answer after 60
     assert types_of(done) == ["mcp_list_tools"] * 3 + ["message"]
     assert all(item.error for item in done.output[:3])  # type: ignore[union-attr]  # lists
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
@@ -545,7 +546,7 @@ async def test_a_server_that_does_not_take_leave_is_left(
             done = await kodo.sdk().responses.create(model=MODEL, input="hi", tools=[entry()])
             assert done.output[0].error is None  # type: ignore[union-attr]  # the list
             started = time.monotonic()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # the server would take 60
 
 
 async def test_a_label_stands_for_one_server(tmp_path: Path) -> None:

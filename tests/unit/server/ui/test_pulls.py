@@ -69,7 +69,7 @@ def test_a_server_that_stops_does_not_wait_for_a_fetch(
 
     def hang() -> None:
         begun.set()
-        release.wait(10)
+        release.wait(60)
 
     fetches_as(monkeypatch, hang)
     pulls = Pulls()
@@ -77,7 +77,7 @@ def test_a_server_that_stops_does_not_wait_for_a_fetch(
     async def serve() -> None:
         pulls.start(tmp_path, "one")
         pulls.start(tmp_path, "two")
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 30)
 
     before = time.monotonic()
     asyncio.run(serve())
@@ -85,4 +85,4 @@ def test_a_server_that_stops_does_not_wait_for_a_fetch(
     assert pulls.last is not None
     assert (pulls.last.source, pulls.last.finished) == ("one", False)
     release.set()
-    assert took < 8
+    assert took < 50
