@@ -20,12 +20,11 @@ DEAD_PROXY = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("proxy", [DEAD_PROXY, "socks5://127.0.0.1:9", "nonsense://x", "http://[bad"])
-@pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
-def test_a_proxy_is_never_used_for_this_machine(tmp_path: Path, variable: str, proxy: str) -> None:
-    """Requests to a loopback host go there, whatever proxy the environment names."""
+def test_a_proxy_is_never_used_for_this_machine(tmp_path: Path, proxy: str) -> None:
+    """Requests to a loopback host go there, whatever proxy the environment names, for HTTP or for everything."""
+    given = {"http_proxy": proxy, "ALL_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
     with FakeResponses() as server:
-        command = Kodo(tmp_path, server.base_url)
-        done = command.run("ask", "good morning", env={variable: proxy, "no_proxy": "", "NO_PROXY": ""})
+        done = Kodo(tmp_path, server.base_url).run("ask", "good morning", env=given)
     assert (done.returncode, done.stdout) == (0, "good morning\n"), done.stderr
 
 
@@ -59,29 +58,33 @@ def test_a_host_in_no_proxy_is_reached_without_one(monkeypatch: pytest.MonkeyPat
         session.client()
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+BAD_BYTES: list[tuple[list[str | bytes], bytes]] = [
+    (["ask", b"caf\xe9"], b""),
+    (["ask", "-s", b"caf\xe9", "hello"], b""),
+    (["ask", "what is this?"], b"caf\xe9 \xff"),
+    (["ask", "--model", b"\xff", "hello"], b""),
+    (["chat"], b"caf\xe9\n"),
+    (["ask", "-f", b"\xff.py", "hello"], b""),
+    (["review", b"\xff.py"], b""),
+    (["review", "--base", b"\xff"], b""),
+    (["tests", b"\xff.py"], b""),
+    (["keys", "create", b"\xff"], b""),
+    (["keys", "revoke", b"\xff"], b""),
+    (["model", "pull", b"\xff"], b""),
+    (["batch", "run", b"\xff", b"\xfe"], b""),
+    (["budget", "set", b"\xff", "1"], b""),
+    (["usage", "--by", b"\xff"], b""),
+    (["serve", "--host", b"\xff"], b""),
+    (["serve", "--model", b"\xff"], b""),
+    ([b"\xff"], b""),
+]
+
+
+# The bytes of arguments are decoded before there is a command: one of them shows what the second locale does to all.
 @pytest.mark.parametrize(
-    ("arguments", "stdin"),
-    [
-        (["ask", b"caf\xe9"], b""),
-        (["ask", "-s", b"caf\xe9", "hello"], b""),
-        (["ask", "what is this?"], b"caf\xe9 \xff"),
-        (["ask", "--model", b"\xff", "hello"], b""),
-        (["chat"], b"caf\xe9\n"),
-        (["ask", "-f", b"\xff.py", "hello"], b""),
-        (["review", b"\xff.py"], b""),
-        (["review", "--base", b"\xff"], b""),
-        (["tests", b"\xff.py"], b""),
-        (["keys", "create", b"\xff"], b""),
-        (["keys", "revoke", b"\xff"], b""),
-        (["model", "pull", b"\xff"], b""),
-        (["batch", "run", b"\xff", b"\xfe"], b""),
-        (["budget", "set", b"\xff", "1"], b""),
-        (["usage", "--by", b"\xff"], b""),
-        (["serve", "--host", b"\xff"], b""),
-        (["serve", "--model", b"\xff"], b""),
-        ([b"\xff"], b""),
-    ],
+    ("arguments", "stdin", "locale"),
+    [(*one, "C") for one in BAD_BYTES]
+    + [(*one, "C.UTF-8") for one in BAD_BYTES if one[0][0] in ("ask", "chat")],
 )
 def test_bytes_that_are_not_utf8_are_one_line(
     tmp_path: Path, arguments: list[str | bytes], stdin: bytes, locale: str
