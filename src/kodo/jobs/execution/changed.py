@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
 
 _CALL_DEPTH = 2
+_MAX_INHERITING = 4
+"""The classes whose inherited methods are run because an attribute of the class changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ def affected_functions(before: TargetModule, after: TargetModule) -> list[Affect
     Those that only one version has are listed for what goes through them; they cannot be compared by calling them.
 
     A function is changed where its code (not its documentation) differs, or that of a constant, a class statement or a
-    new function it uses.
+    new function it uses. Where an attribute of a class changed that an inherited method reads, the method is also listed under the
+    name of that class, since an instance of the class that defines it does not show the change.
     """
     old, new = before.every_function, after.every_function
     names, classes = _changed_values(before, after)
@@ -54,7 +58,47 @@ def affected_functions(before: TargetModule, after: TargetModule) -> list[Affect
     chosen = [Affected(new[name], tuple(sorted(leads_to[name])), depth) for name, depth in order.items()]
     either = {**old, **new}
     chosen += [Affected(either[name], (name,), 1) for name in helpers if name not in order]
+    chosen += _inherited(chosen, before, after)
     return sorted(chosen, key=lambda one: (one.depth, one.function.name.startswith("_"), one.function.line))
+
+
+def _inherited(chosen: Sequence[Affected], before: TargetModule, after: TargetModule) -> Iterator[Affected]:
+    """The methods among ``chosen`` that lead to what reads a changed attribute of a class, once more for each class that changed
+    it and inherits them from another class of the module.
+    """
+    changed: dict[str, set[str]] = {}
+    for owner, name in sorted(_changed_keys(before, after)):
+        if owner:
+            changed.setdefault(owner, set()).add(name)
+    either = {**before.every_function, **after.every_function}
+    for owner, names in list(changed.items())[:_MAX_INHERITING]:
+        readers = {one for each in chosen for one in each.roots if _used(either[one].node) & names}
+        found: dict[str, Affected] = {}
+        for base in _bases(owner, after.tree):
+            for one in chosen:
+                if (
+                    one.function.owner == base
+                    and one.function.name != "__init__"
+                    and readers & set(one.roots)
+                ):
+                    found.setdefault(one.function.name, one)
+        for name, one in found.items():
+            if f"{owner}.{name}" not in either:
+                yield Affected(dataclasses.replace(one.function, owner=owner), one.roots, max(one.depth, 1))
+
+
+def _bases(name: str, tree: ast.Module) -> list[str]:
+    """The classes of a module that a class inherits from, directly or not, the nearest first."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found: dict[str, None] = {}
+    todo = [name]
+    while todo:
+        for node in classes[todo.pop(0)].bases:
+            base = ast.unparse(node).partition("[")[0]
+            if base in classes and base not in found:
+                found[base] = None
+                todo.append(base)
+    return list(found)
 
 
 def changed_values(before: TargetModule, after: TargetModule) -> list[str]:
@@ -169,14 +213,20 @@ def _changed_values(before: TargetModule, after: TargetModule) -> tuple[set[str]
     A constant that is made of a changed one has changed too. A class changes as a whole where no function of the module
     names the attribute: then something elsewhere reads it.
     """
+    changed = _changed_keys(before, after)
+    used = set().union(*(_used(one.node) for one in after.every_function.values()))
+    unread = {owner for owner, name in changed if owner and name not in used}
+    return {name for _, name in changed}, unread | _changed_classes(before.tree, after.tree)
+
+
+def _changed_keys(before: TargetModule, after: TargetModule) -> set[tuple[str, str]]:
+    """Class, "" for the module itself, and name of what is bound to another value than before, or made of such a value."""
     old, new = _assigned(before.tree), _assigned(after.tree)
     changed = {key for key in new if key in old and ast.dump(old[key]) != ast.dump(new[key])}
     changed |= {key for key in new if key not in old and not key[0]}
     while more := {key for key in new.keys() - changed if _used(new[key]) & {name for _, name in changed}}:
         changed |= more
-    used = set().union(*(_used(one.node) for one in after.every_function.values()))
-    unread = {owner for owner, name in changed if owner and name not in used}
-    return {name for _, name in changed}, unread | _changed_classes(before.tree, after.tree)
+    return changed
 
 
 def _assigned(tree: ast.Module) -> dict[tuple[str, str], ast.expr]:
@@ -184,9 +234,15 @@ def _assigned(tree: ast.Module) -> dict[tuple[str, str], ast.expr]:
     out = {("", name): value for name, value in _constants(tree.body)}
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            plain: list[ast.stmt] = [one for one in node.body if isinstance(one, ast.Assign)]
+            plain = [one for one in node.body if _is_attribute(one)]
             out |= {(node.name, name): value for name, value in _constants(plain)}
     return out
+
+
+def _is_attribute(node: ast.stmt) -> bool:
+    """Whether a statement of a class body binds an attribute of the class itself; one with another annotation may be a field."""
+    is_class_var = isinstance(node, ast.AnnAssign) and "ClassVar" in ast.unparse(node.annotation)
+    return isinstance(node, ast.Assign) or is_class_var
 
 
 def _changed_classes(before: ast.Module, after: ast.Module) -> set[str]:
@@ -214,7 +270,7 @@ def _class_statements(tree: ast.Module) -> dict[str, str]:
             own = [
                 one
                 for one in node.body
-                if not isinstance(one, FunctionNode | ast.Expr | ast.ClassDef | ast.Assign)
+                if not (isinstance(one, FunctionNode | ast.Expr | ast.ClassDef) or _is_attribute(one))
             ]
             out[node.name] = "\n".join(ast.dump(part) for part in [*node.bases, *node.decorator_list, *own])
     return out

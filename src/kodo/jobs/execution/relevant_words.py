@@ -11,8 +11,10 @@ from kodo.jobs.execution.text_shapes import text_shapes
 
 _MAX_TEXTS = 80
 _MAX_LENGTH = 60
+_MAX_NUMBERS, _MAX_DIGITS = 8, 12
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 _COMMON = frozenset(
     {"self", "none", "true", "false", "return", "not", "for", "the", "and", "def", "else", "elif", "with"}
@@ -22,7 +24,7 @@ _COMMON = frozenset(
 def relevant_texts(
     lines: Iterable[str], modules: Sequence[TargetModule], functions: Collection[str]
 ) -> tuple[str, ...]:
-    """Short string literals, the most relevant first: on the changed ``lines``, then those of the same words (``--config-root``
+    """Numbers on the changed ``lines`` as texts, and short string literals, the most relevant first: on these lines, then those of the same words (``--config-root``
     for ``config_root``), sharing some words with them, in ``functions``.
     """
     text = "\n".join(lines)
@@ -59,8 +61,16 @@ def relevant_texts(
     shapes = list(dict.fromkeys(shapes))
     shapes = shapes[:: max(1, len(shapes) // _MAX_TEXTS)]
     nearest = sorted(near, key=lambda value: -near[value])
-    texts = dict.fromkeys([*nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own])
+    texts = dict.fromkeys(
+        [*_numbers(text), *nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own]
+    )
     return tuple(filter(_is_unicode, texts))[: 2 * _MAX_TEXTS]
+
+
+def _numbers(lines: str) -> list[str]:
+    """The first numbers on some lines, but for very long ones."""
+    found = dict.fromkeys(number for number in _NUMBER.findall(lines) if len(number) <= _MAX_DIGITS)
+    return list(found)[:_MAX_NUMBERS]
 
 
 def relevant_options(lines: Iterable[str], modules: Sequence[TargetModule]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ _EDGES = {
     "date": ("datetime.date(2024, 2, 29)", "datetime.date(2023, 12, 31)", "datetime.date(2024, 1, 1)", "datetime.date(1900, 1, 1)"),
     "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone.utc)",
                  "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone(-datetime.timedelta(hours=3, minutes=30)))",
-                 "datetime.datetime(1999, 12, 31, 23, 59, 59)"),
+                 "datetime.datetime(1999, 12, 31, 23, 59, 59)", "datetime.datetime(2023, 1, 31)"),
     "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
     "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True", "'abc'.upper", "dict",
@@ -329,6 +329,10 @@ class Values:
         return self.rng.sample(known, min(count, len(known)))
 
 
+_LAST_DAYS = (28, 30, 31)
+"""The last days of months: a small number may be a day."""
+
+
 def _near_text(values: Values, value: str, _: int) -> list[object]:
     rng = values.rng
     at = rng.randint(0, len(value))
@@ -399,7 +403,13 @@ def _near_bytes(values: Values, value: bytes, depth: int) -> list[object]:
 
 NEIGHBOURS: tuple[tuple[type | types.UnionType, Callable[[Values, Any, int], list[object]]], ...] = (
     (bool, lambda _, value, __: [not value]),
-    (int, lambda _, value, __: [value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10]),
+    (
+        int,
+        lambda _, value, __: [
+            *(value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10),
+            *(_LAST_DAYS if 1 <= value <= _LAST_DAYS[-1] else ()),
+        ],
+    ),
     (float, lambda _, value, __: [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]),
     (str, _near_text),
     (bytes, _near_bytes),

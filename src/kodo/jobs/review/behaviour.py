@@ -53,6 +53,8 @@ _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
+_FOR_READING = 0.5
+"""The part of the budget after which no further changed module is read; the others are said."""
 _FOR_RECORDING = 0.22, 0.5
 """The parts of the first module's seconds in which tests are run for their calls, while inputs are made and compared; the second one
 where they had hardly begun by then.
@@ -117,9 +119,8 @@ def compare_behaviour(
                 proof = thread.submit(sandbox.require)  # while the project is written
                 made = stack.enter_context(trees(material))
                 proof.result()
-            modules = [
-                one for one in _read_modules(changed, made, found) if one.affected or one.values or proposer
-            ]
+            reading = _read_modules(changed, made, found, started + _FOR_READING * budget)
+            modules = [one for one in reading if one.affected or one.values or proposer]
             comparison = _Comparison(made, packages, sandbox, files, found)
             end = _share(started + budget, len(modules) + len(scripts))
             with comparison.tests(modules, end) as tests:
@@ -187,9 +188,18 @@ class _Module:
     values: Sequence[str]
 
 
-def _read_modules(files: Sequence[ChangedFile], made: Trees, found: Behaviour) -> Iterator[_Module]:
-    """The changed modules; ``found`` says which cannot be read."""
-    for file in files:
+def _read_modules(
+    files: Sequence[ChangedFile], made: Trees, found: Behaviour, end: float
+) -> Iterator[_Module]:
+    """The changed modules, none after the first one begun after the monotonic time ``end``; ``found`` says which are not read, and
+    why.
+    """
+    for at, file in enumerate(files):
+        if at and time.monotonic() > end:
+            found.not_run.append(
+                f"{file.path}: not read, since reading the others took its part of the budget"
+            )
+            continue
         try:
             before, after = load(made.before / (file.old_path or file.path)), load(made.after / file.path)
         except ExecutionError as error:

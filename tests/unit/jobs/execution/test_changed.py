@@ -144,3 +144,42 @@ def test_every_definition_counts_and_its_annotations_do_not(tmp_path, old, new, 
     """Of two branches the first, a method of an inner class, the setter of a property; a type alone changes nothing."""
     found = names(tmp_path, TWO, TWO.replace(old, new))
     assert {name for name, (depth, _) in found.items() if not depth} == changed
+
+
+LOCALES = """
+from typing import ClassVar
+
+class Locale:
+    units = {"second": "a second"}
+
+    def describe(self, unit):
+        return self.format(unit)
+
+    def format(self, unit):
+        return self.units[unit]
+
+    def other(self):
+        return 1
+
+class Swedish(Locale):
+    units: ClassVar[dict] = {"second": "en sekund"}
+
+class Loud(Swedish):
+    def format(self, unit):
+        return self.units[unit].upper()
+"""
+
+
+def test_inherited_methods_that_read_a_changed_attribute(tmp_path):
+    """They are run on the class whose attribute changed, not only on the one that defines them; those that read nothing of it are not."""
+    found = names(tmp_path, LOCALES, LOCALES.replace("en sekund", "nagra sekunder"))
+    assert found["Swedish.format"] == (1, ("Locale.format",))
+    assert "Locale.format" in found["Swedish.describe"][1]
+    assert "Swedish.other" not in found
+
+
+def test_an_annotated_attribute_of_a_class_is_no_field(tmp_path):
+    """A field of a dataclass changes the class as a whole; an attribute with ClassVar only what reads it."""
+    found = names(tmp_path, LOCALES, LOCALES.replace('ClassVar[dict] = {"second"', 'ClassVar[dict] = {"s"'))
+    assert "Loud.format" in found
+    assert "Locale.other" not in found

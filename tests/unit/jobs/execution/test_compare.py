@@ -69,6 +69,21 @@ def test_a_batch_gives_what_there_was_time_for() -> None:
     assert sum(one > until for one in begun) <= 1
 
 
+def test_after_a_call_that_does_not_end_smaller_numbers_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those at least as large would not end either, such as in one long step of C, and would cost the seconds of the others."""
+    monkeypatch.setattr("kodo.jobs.execution.worker.side._STALL_SECONDS", 0.2)
+    numbers = (5, 10_000, 20_000, 30_000, 40_000, 9_999, 7)
+
+    def make(call: Call, seconds: float) -> Outcome:
+        if int(call.args[0].source) >= 10_000:
+            time.sleep(30)
+        return Outcome(call.id, "value", {"result": "1"})
+
+    calls = tuple(Call(at, "f", "f(_0)", (Arg("n", str(number)),)) for at, number in enumerate(numbers))
+    seen = {one.id: one.kind for one in outcomes(Batch(calls, 0.1), make)}
+    assert [seen[at] for at in range(7)] == ["value", "timeout", *["unusable"] * 3, "value", "value"]
+
+
 @pytest.mark.parametrize("result", ["x", "x + 1"])
 def test_slow_functions_do_not_outlast_the_budget(tmp_path: Path, result: str) -> None:
     """With a budget of two seconds: equal versions, and versions whose difference is repeated and made smaller."""

@@ -14,6 +14,7 @@ import pytest
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import RecordedCall
@@ -414,6 +415,24 @@ def test_every_changed_file_has_a_part_of_the_time(workers):
     review(VersionsSource(before, after), ReviewOptions(run=True, fixes=False, run_seconds=90), None)
     ends = [job.until - begun for job in workers]
     assert 30 <= ends[0] < 45 <= ends[1] < 60 and ends[2] > 85
+
+
+def test_reading_is_held_to_a_part_of_the_budget(workers, monkeypatch):
+    """The first changed module is always read; those for which no time is left are named."""
+    now = [0.0]
+
+    def slow(path):
+        now[0] += 30
+        return load(path)
+
+    monkeypatch.setattr("kodo.jobs.review.behaviour.time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("kodo.jobs.review.behaviour.load", slow)
+    before = {f"{name}.py": SINGULAR for name in ("a", "b")}
+    after = {path: text.replace("ss", "us") for path, text in before.items()}
+    options = ReviewOptions(run=True, fixes=False, run_seconds=90)
+    report = review(VersionsSource(before, after), options, None)
+    (told,) = [line for line in report.executed.not_run if "not read" in line]
+    assert told == "b.py: not read, since reading the others took its part of the budget"
 
 
 def test_no_test_is_run_when_their_time_was_over_before_they_were_chosen(workers, monkeypatch):

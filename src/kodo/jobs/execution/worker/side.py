@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,9 +39,13 @@ from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 from kodo.jobs.execution.worker.probe import Probe, probed
 
 _IMPORT_SECONDS = 20.0
+_DID_NOT_END = "other inputs did not end"
 _STALL_SECONDS = 2.0
 _MAX_TIMEOUTS = 3
 _MAX_DEATHS = 8
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_LARGE = 100
+"""A number from which on it may be its size that a call does not end for."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -109,11 +114,26 @@ def _in_children(
             yield Outcome(left[0].id, "timeout" if end == "silent" else "died")
             stalls += end == "silent"
             deaths += end != "silent"
-            left = left[1:]
+            stalled, *left = left
+            if end == "silent":
+                alike = [call for call in left if _is_as_large(call, stalled)]
+                yield from (Outcome(call.id, "unusable", {"why": _DID_NOT_END}) for call in alike)
+                left = [call for call in left if call not in alike]
         elif not seen:
             break
     if not batch.is_over():
-        yield from (Outcome(call.id, "unusable", {"why": "other inputs did not end"}) for call in left)
+        yield from (Outcome(call.id, "unusable", {"why": _DID_NOT_END}) for call in left)
+
+
+def _is_as_large(call: Call, stalled: Call) -> bool:
+    """Whether a call is given a number at least as large as the largest one of a call that did not end, where that one is large."""
+    largest = _largest(stalled)
+    return largest >= _LARGE and _largest(call) >= largest
+
+
+def _largest(call: Call) -> float:
+    """The largest whole number that a call is given as such, 0 where it has none."""
+    return max((float(number) for arg in call.args for number in _NUMBER.findall(arg.source)), default=0.0)
 
 
 def _import_for(calls: Iterable[Call], done: set[str]) -> None:

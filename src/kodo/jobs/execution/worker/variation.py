@@ -16,6 +16,7 @@ from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.definition_variation import calling_back, is_plain_call, raising
 from kodo.jobs.execution.worker.option_variation import CommandLines
+from kodo.jobs.execution.worker.token_variation import varied_tokens
 
 _LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1": "١"})
 _NEAR, _SPLICED = 0.5, 0.8
@@ -24,6 +25,9 @@ _MAX_VAIN = 6
 _ALIGNED = 0.35  # of the changed texts, those where whole pieces of others are put in or left out
 _COMBINED = 0.2  # of the variations, those with an argument of another call
 _MARKED = 0.25  # of the changed texts, those where a word of the change is put between two pieces or at the end of a line
+_TOKENS = (
+    0.25  # of the changed texts, those where a number, the case of letters or what is in brackets is another
+)
 _COPIED = 0.2  # of the changed texts, those where a number or word takes the place of another one
 _RAISING = 0.15  # of the variations of calls with definitions, those where one of these raises
 _CALLING_BACK = 0.1  # of those, those where one does a statement of the setup
@@ -108,6 +112,8 @@ class Variations:
     def _changed_text(self, value: str) -> str:
         """A text of the same build: pieces repeated, left out, put in from elsewhere, lengthened or replaced."""
         rng = self._rng
+        if rng.random() < _TOKENS and (varied := varied_tokens(value, self._words, rng)) is not None:
+            return varied
         if self._words and rng.random() < _MARKED:
             return self._marked(value, rng.choice(self._words))
         if rng.random() < _ALIGNED and (aligned := self._aligned(value)) is not None:
