@@ -154,8 +154,10 @@ async def test_an_append_whose_answer_was_lost_is_there_once(blobs: BucketBlobs,
 
 async def test_a_place_in_a_bucket_is_one_for_all(tmp_path: Path) -> None:
     """Servers that begin at once have the same id and key; what one seals the other opens."""
-    given = in_bucket(tmp_path)
-    places = await asyncio.gather(*(open_place(given) for _ in range(4)))
+    bucket = shared_s3().new_bucket()
+    servers = [in_bucket(tmp_path / str(number), bucket=bucket) for number in range(4)]
+    given = servers[0]
+    places = await asyncio.gather(*map(open_place, servers))
     assert len({place.id for place in places}) == 1 and places[0].id
     assert places[1].sealer.open("p", places[0].sealer.seal("p", b"x")) == b"x"
     found = await inspect_place(given)
