@@ -53,6 +53,23 @@ def test_a_text_without_a_loop_is_left_alone() -> None:
     assert _ended("\n".join(f"| {number} | {number * number} |" for number in range(200))) is None
 
 
+@pytest.mark.parametrize(
+    "line", ["{}. 1 pear is 1 piece of fruit.\n", "print(square({}))\n", "{}. これは果物のひとつです。\n"]
+)
+def test_rounds_that_differ_in_their_numbers_alone_are_a_loop(line: str) -> None:
+    """A model that counts has no end: the list ends behind one of its lines."""
+    said = _ended("The list:\n" + "".join(line.format(number) for number in range(1, 400)))
+    assert said is not None
+    assert 15 <= said.count("\n") <= 20
+    assert said.rstrip("…\n").endswith(tuple(line.rstrip().rpartition("{}")[2]))
+
+
+def test_a_program_that_counts_is_no_loop() -> None:
+    """FizzBuzz up to 200: its rounds are few."""
+    lines = ("Fizz" * (n % 3 == 0) + "Buzz" * (n % 5 == 0) or str(n) for n in range(1, 201))
+    assert _ended("\n".join(lines)) is None
+
+
 def test_what_was_written_before_counts() -> None:
     """An answer that continues after a restart does not begin its rounds anew."""
     unit = "The answer is yes. "
