@@ -179,7 +179,8 @@ class ReplayStore(Protocol):
 
 
 class KeyStore(Protocol):
-    """API keys."""
+    """API keys. What is read of one is as it is now: a change by another process is seen once that has returned, or within
+    a second where no word of it comes."""
 
     async def keys(self) -> Sequence[KeyRow]:
         """Every key, also those another process has just made."""

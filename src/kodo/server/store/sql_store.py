@@ -30,6 +30,7 @@ from kodo.server.store import activity, documents, responses, retention, spendin
 from kodo.server.store import items as items_sql
 from kodo.server.store.activity_reader import SqlActivityReader
 from kodo.server.store.context_cache import CachedContext, ContextCache
+from kodo.server.store.key_memory import KeyMemory
 from kodo.server.store.sql import SqlConnection
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class SqlStore(Store, ABC):
 
     def __init__(self) -> None:
         self._contexts = ContextCache()
+        self._key_memory = KeyMemory()
         self.activity = SqlActivityReader(self._read_rows)
 
     # --- what a database adds ---
@@ -60,6 +62,10 @@ class SqlStore(Store, ABC):
     @abstractmethod
     def _snapshot(self, connection: SqlConnection) -> AbstractContextManager[None]:
         """Several statements that see one and the same commit."""
+
+    @abstractmethod
+    def _hears_of_keys(self) -> bool:
+        """Whether this store hears of keys that change, and has forgotten what it knew by now if they did."""
 
     # --- responses ---
 
@@ -277,15 +283,20 @@ class SqlStore(Store, ABC):
 
     async def has_keys(self) -> bool:
         """See ``Store``."""
-        return await self._read_row(documents.has_keys)
+        return await self._key(documents.has_keys, "")
 
     async def key(self, key_id: str) -> KeyRow | None:
         """See ``Store``."""
-        return await self._read_row(lambda connection: documents.key(connection, key_id))
+        return await self._key(lambda connection: documents.key(connection, key_id), key_id)
 
     async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
         """See ``Store``."""
-        return await self._read_row(lambda connection: documents.key_by_hash(connection, hash_))
+        return await self._key(lambda connection: documents.key_by_hash(connection, hash_), hash_)
+
+    async def _key(self, read: Callable[[SqlConnection], T], name: str | bytes) -> T:
+        if not self._hears_of_keys():
+            return await self._read_row(read)
+        return await self._key_memory.read(name, lambda: self._read_row(read))
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.lifecycle.records import KeyRow
 from kodo.server.store import activity, connections, documents, retention, schema
 from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.file_guard import FileGuard
+from kodo.server.store.key_memory import ChangeMark
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
 from kodo.server.store.search_index import SqliteSearchIndex
@@ -41,6 +43,7 @@ class SqliteStore(SqlStore):
         self._home = home
         self._exclusive = exclusive
         self._lock = Lock(home / connections.LOCK)
+        self._keys_changed = ChangeMark(home / "keys-changed")
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self.search_index = SqliteSearchIndex(
@@ -119,6 +122,16 @@ class SqliteStore(SqlStore):
 
     async def _read_rows(self, read: Callable[[SqlConnection], T]) -> T:
         return await self._read.run_in_thread(read)
+
+    def _hears_of_keys(self) -> bool:
+        if self._exclusive and self._keys_changed.moved():
+            self._key_memory.forget()
+        return self._exclusive
+
+    async def put_key(self, row: KeyRow) -> None:
+        """See ``Store``. A server of this home, which may be another process, hears of it before this returns."""
+        await super().put_key(row)
+        self._keys_changed.add()
 
     def _snapshot(self, connection: SqlConnection) -> AbstractContextManager[None]:
         return snapshot(connection)

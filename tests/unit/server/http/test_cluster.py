@@ -26,8 +26,9 @@ from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.splitting import split_text
 from kodo.server.store.blobs.folder import FolderBlobs
+from kodo.server.store.key_memory import KEYS_SECONDS
 from kodo.server.store.postgres import ownership, schema
-from kodo.server.store.postgres.store import KEYS_SECONDS, PostgresStore
+from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.postgres.writer import OutcomeUnknown
 
 LONG = " ".join(f"word{number}" for number in range(60))

@@ -23,6 +23,7 @@ from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
 from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.lifecycle.records import KeyCharge, KeySpending, LimitUse, ResponseRow, Unless
+from kodo.server.store import key_memory
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import limits as limits_module
 from kodo.server.store.postgres import store as store_module
@@ -679,10 +680,10 @@ async def test_a_key_is_known_everywhere_at_once(nodes: Callable[..., Any]) -> N
     """Keys are kept in memory between requests; one that another process makes or revokes is heard of."""
     one, two, tool = await nodes(), await nodes(), await nodes(role="tool")
     assert not await one.has_keys()
-    before = one._key_changes
+    before = one._key_memory.changes
     _, row = new_key(name="n", project="p")
     await tool.put_key(row)
-    while one._key_changes == before:
+    while one._key_memory.changes == before:
         await asyncio.sleep(0.01)
     assert await one.has_keys()
     assert await one.key_by_hash(row.hash) == row == await two.key(row.id)
@@ -855,7 +856,7 @@ async def test_keys_are_read_again_where_no_news_come(
     nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a second, whatever happened to the connection that listens."""
-    monkeypatch.setattr(store_module, "KEYS_SECONDS", 0.05)
+    monkeypatch.setattr(key_memory, "KEYS_SECONDS", 0.05)
     one, two = await nodes(), await nodes()
     await one.has_keys()
     monkeypatch.setattr(one._news, "_heard", lambda name: None)

@@ -10,12 +10,11 @@ import asyncio
 import logging
 import os
 import socket
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -55,8 +54,6 @@ def _table(kind: str) -> str:
 logger = logging.getLogger(__name__)
 KEYS: Final = "keys"
 """The news that a key was made or revoked."""
-KEYS_SECONDS: Final = 1.0
-"""How long keys that were read are believed where no news come."""
 LEASE_SECONDS: Final = 15.0
 """A node that does not renew its lease for so long is taken for dead, and its work goes on elsewhere."""
 
@@ -88,10 +85,6 @@ class PostgresStore(SqlStore):
         self._departures = -1
         self._unsure = False
         """Whether a write that was called failed may have been kept, since this was last looked at."""
-        self._keys: dict[str | bytes, tuple[object, float]] = {}
-        """What was read of keys, by id or hash, and until when (monotonic) it is believed."""
-        self._key_changes = 0
-        """Changes of keys that were heard of."""
         self.shared = True
         self.search_index = PostgresSearchIndex(write=self._write, read=self._read, snapshot=self._snapshot)
         self.epoch = ownership.NOBODY
@@ -281,30 +274,10 @@ class PostgresStore(SqlStore):
             for epoch, name, role, age, lease in await self._read(ownership.living)
         ]
 
-    # --- keys: asked for by every request ---
+    # --- keys ---
 
-    async def has_keys(self) -> bool:
-        """See ``Store``. From memory, as :meth:`key_by_hash`."""
-        return await self._known("", super().has_keys)
-
-    async def key(self, key_id: str) -> KeyRow | None:
-        """See ``Store``. From memory, as :meth:`key_by_hash`."""
-        return await self._known(key_id, partial(super().key, key_id))
-
-    async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
-        """See ``Store``. From memory, until news of a key come, and at most for :data:`KEYS_SECONDS`."""
-        return await self._known(hash_, partial(super().key_by_hash, hash_))
-
-    async def _known(self, name: str | bytes, read: Callable[[], Awaitable[T]]) -> T:
-        known = self._keys.get(name)
-        if known is not None and time.monotonic() < known[1]:
-            return cast(T, known[0])
-        until, begun = time.monotonic() + KEYS_SECONDS, self._key_changes
-        found = await read()
-        # A key that is not there is not kept: clients could fill the memory with them.
-        if found is not None and self._news is not None and begun == self._key_changes:
-            self._keys[name] = found, until
-        return found
+    def _hears_of_keys(self) -> bool:
+        return self._news is not None
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``. The others hear of it with the commit; this is too rare for the lock that NOTIFY takes to matter."""
@@ -318,8 +291,7 @@ class PostgresStore(SqlStore):
 
     def _hear(self, name: str) -> None:
         if name in (KEYS, EVERYBODY):
-            self._keys.clear()
-            self._key_changes += 1
+            self._key_memory.forget()
 
     def _say(self, name: str) -> None:
         if self._news is not None:

@@ -1,0 +1,71 @@
+"""What was read of API keys a moment ago. Every request asks for its key, and keys change a few times a year.
+
+Who keeps it forgets it at the first word of a change: PostgreSQL's news, or the change mark beside a SQLite file. Where that
+word does not come, it is believed for :data:`KEYS_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+T = TypeVar("T")
+
+KEYS_SECONDS: Final = 1.0
+"""How long what was read of a key is believed where no word of a change comes."""
+
+
+class KeyMemory:
+    """What was read of keys, by what it was asked by: an id, a hash, or "" for whether there are any."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | bytes, tuple[object, float]] = {}
+        self.changes = 0
+        """Changes that were heard of."""
+
+    def forget(self) -> None:
+        """Keys have changed; what is being read now may be older than that, and is not kept either."""
+        self._known.clear()
+        self.changes += 1
+
+    async def read(self, name: str | bytes, read: Callable[[], Awaitable[T]]) -> T:
+        """What is known, else what ``read`` finds. A key that is not there is not kept: clients could fill the memory with them."""
+        known = self._known.get(name)
+        if known is not None and time.monotonic() < known[1]:
+            return cast(T, known[0])
+        until, begun = time.monotonic() + KEYS_SECONDS, self.changes
+        found = await read()
+        if found is not None and begun == self.changes:
+            self._known[name] = found, until
+        return found
+
+
+class ChangeMark:
+    """A file that grows by a byte with each change, for processes of one machine: its size tells two changes apart that fall
+    into one tick of the file system's clock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = -1
+
+    def add(self) -> None:
+        """Say that something has changed. It is committed already: where no byte can be written, others hear of it later."""
+        with contextlib.suppress(OSError):
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(file, b".")
+            finally:
+                os.close(file)
+
+    def moved(self) -> bool:
+        """Whether something has changed since this was last asked."""
+        try:
+            size = self._path.stat().st_size
+        except OSError:  # no change yet
+            size = 0
+        moved, self._seen = size != self._seen, size
+        return moved
