@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -49,11 +50,15 @@ def hidden_passes(fault: Fault, root: Path, patch: str, folder: Path) -> bool:
         [sys.executable, "-c", program],
         cwd=copy,
         capture_output=True,
-        timeout=600,  # a machine may stand still for minutes
+        preexec_fn=_limit_processor_time,  # in seconds of work: a machine may stand still for minutes
         check=False,
         env={"PATH": "/usr/bin:/bin"},
     )
     return done.stdout.endswith(b"passed\n")
+
+
+def _limit_processor_time() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
 
 
 def outside_of(folder: Path) -> list[str]:
