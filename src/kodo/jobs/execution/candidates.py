@@ -14,6 +14,14 @@ from itertools import chain, islice
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
 from kodo.jobs.execution.asked_types import asked_types, read_attributes
+from kodo.jobs.execution.call_arguments import (
+    near_receiver,
+    pass_arguments,
+    recorded,
+    with_known_keys,
+    words_of,
+)
+from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
@@ -45,7 +53,6 @@ _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
-_KNOWN_KEYS = 0.6  # of the dicts given to a method, those with a key out of what its instance was made of
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -70,6 +77,7 @@ class CandidateGenerator:
         self._compares = compares
         self._deep = deep
         self._module = module
+        self._documented = DocumentedCalls(module)
         self._seed = seed
         self._next = 0
         self._known_effects: dict[str, Effects] = {}
@@ -167,7 +175,7 @@ class CandidateGenerator:
         """
         rng = random.Random(f"{self._seed}:{call.id}:near")  # noqa: S311 - test inputs
         own = constants(self._module, function) if function is not None else ()
-        known = tuple(dict.fromkeys([*own, *_words(call), *words]))
+        known = tuple(dict.fromkeys([*own, *words_of(call), *words]))
         values = Values(rng, self._module.constructible, known, self._instances, deep=self._deep)
         types = {param.name: param.type for param in function.params} if function is not None else {}
         if function is not None and self._deep:
@@ -177,7 +185,7 @@ class CandidateGenerator:
         for _ in range(count):
             args, setup = list(call.args), call.setup
             if call.receiver and (not args or rng.random() < _NEAR_RECEIVERS):
-                setup = tuple(_near_receiver(line, call.receiver, values) for line in setup)
+                setup = tuple(near_receiver(line, call.receiver, values) for line in setup)
             for at in rng.sample(range(len(args)), min(len(args), rng.choice((1, 1, 2)))):
                 near = values.near(args[at].source)
                 type_ = types.get(args[at].name, ANY)
@@ -221,14 +229,13 @@ class CandidateGenerator:
         return out
 
     def _all(self, function: Function, owner: Class | None, values: Values, count: int) -> Iterator[Call]:
-        examples = self._examples(function)
+        examples = self._documented.examples(function)
         for one in examples:
             yield Call(0, function.qualname, one.expression, (), one.setup, "", "example", one.expect)
         yield from self._contract_calls(function, owner, values)
         shown = [one.expression for one in examples]
         shown += doc_contracts.skipped(function.doc) if self._deep else []
-        rows = [row for row in (_arguments(one, function) for one in shown) if row]
-        for row, origin in self._rows(function, owner, values, rows, count):
+        for row, origin in self._rows(function, owner, values, literal_rows(shown, function), count):
             yield self._call(function, owner, values, row, origin)
 
     def _rows(
@@ -273,57 +280,14 @@ class CandidateGenerator:
             return ParamType("class", text=owner)
         return _with_iterators(type_, param)
 
-    def _examples(self, function: Function) -> list[doc_contracts.Example]:
-        """Examples of this function: in its own docstring, its class's and the module's."""
-        module = self._module
-        docs = [(function.doc, True)]
-        if function.owner:
-            docs.append((module.classes[function.owner].doc, False))
-        docs.append((ast.get_docstring(module.tree) or "", False))
-        docs += [
-            (one.doc, False)
-            for one in module.functions
-            if one.name != function.name and one.owner == function.owner and function.owner
-        ]
-        out: list[doc_contracts.Example] = []
-        for doc, own in docs:
-            found = doc_contracts.examples(doc, frozenset({function.name}))
-            out += [one for one in found if own or self._is_about(one.expression, function)]
-        return list(dict.fromkeys(out))
-
-    def _is_about(self, expression: str, function: Function) -> bool:
-        """Whether an example elsewhere is one of this function: it makes the outermost call, or stands inside operators."""
-        tree = ast.parse(expression, mode="eval").body
-        last = (
-            _called(tree)
-            if isinstance(tree, ast.Call)
-            else tree.attr
-            if isinstance(tree, ast.Attribute)
-            else ""
-        )
-        if last in {one.name for one in self._module.functions}:
-            return last == function.name
-        return any(isinstance(node, ast.Call) and _called(node) == function.name for node in ast.walk(tree))
-
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
-        module = self._module
-        siblings = {one.name: one for one in module.functions if not one.owner}
         params = [param for param in function.params if not param.variadic]
-        examples = [
-            row for row in (_arguments(one.expression, function) for one in self._examples(function)) if row
-        ]
         plain = {param.name: values.plain(param.type) for param in params if param.default is None}
-        if examples:
-            plain |= examples[0]
-        for claim in doc_contracts.read_contracts(function, frozenset(siblings)):
-            if claim.given:
-                for at in range(max(len(sources) for sources in claim.given.values())):
-                    row = {name: sources[min(at, len(sources) - 1)] for name, sources in claim.given.items()}
-                    yield self._call(function, owner, values, plain | row, "claim", claim.expect)
-            elif claim.expect.text.startswith(("undoes ", "undone by ")) and not function.owner:
-                yield from _round_trip(
-                    function, siblings[claim.expect.text.rpartition(" ")[2]], claim.expect, values
-                )
+        shown = (one.expression for one in self._documented.examples(function))
+        plain |= next(iter(literal_rows(shown, function)), {})
+        for row, expect in self._documented.conditions(function):
+            yield self._call(function, owner, values, plain | row, "claim", expect)
+        yield from self._documented.round_trips(function, values)
 
     def _call(
         self,
@@ -336,9 +300,9 @@ class CandidateGenerator:
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
         outside, given = self._hold_still(function, given, values)
-        args, passed = _pass(function.params, given, values)
+        args, passed = pass_arguments(function.params, given, values)
         if self._deep and expect is None and values.rng.random() < _RECORDED:
-            args, passed = _recorded(function.params, args, passed)
+            args, passed = recorded(function.params, args, passed)
         inner = ", ".join(passed)
         receiver = ""
         if owner is None or function.kind in ("static", "class"):
@@ -428,53 +392,6 @@ class CandidateGenerator:
         return self._known_changers[owner]
 
 
-def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> tuple[list[Arg], list[str]]:
-    """The arguments of a call and how each is written in it: by position, and by keyword after one that is left out.
-
-    A parameter that takes positions only cannot follow one that is left out, nor can the values of ``*args``.
-    """
-    args: list[Arg] = []
-    passed: list[str] = []
-    left_out = False
-    for param in params:
-        if param.variadic:
-            count = 0 if left_out else values.rng.randint(0, 3)
-            sources = [values.random(param.type) for _ in range(count)]
-        elif param.name in given and not (param.positional_only and left_out):
-            sources = [given[param.name]]
-        else:
-            left_out, sources = True, []
-        named = param.keyword_only or (left_out and not param.variadic)
-        for source in sources:
-            passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
-            args.append(Arg(param.name, source))
-    return args, passed
-
-
-def _recorded(params: Iterable[Param], args: list[Arg], passed: list[str]) -> tuple[list[Arg], list[str]]:
-    """The arguments with a list in the place of each function, whose ``append`` is passed: it keeps what it was given."""
-    called = {one.name for one in params if not one.variadic and _is_called(one.type)}
-    return (
-        [Arg(one.name, "[]") if one.name in called else one for one in args],
-        [f"{text}.append" if one.name in called else text for one, text in zip(args, passed, strict=True)],
-    )
-
-
-def _is_called(type_: ParamType) -> bool:
-    return type_.kind == "callable" or (type_.kind == "union" and any(map(_is_called, type_.args)))
-
-
-def _words(call: Call) -> tuple[str, ...]:
-    """The texts in a call and the words in them: what a receiver was made of is what it may be asked for."""
-    texts = [
-        node.value
-        for source in (*call.setup, *(arg.source for arg in call.args))
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    return tuple(dict.fromkeys([*texts, *(word for text in texts for word in re.findall(r"\w+", text))]))[:20]
-
-
 def _class_names(type_: ParamType) -> Iterator[str]:
     """The classes that a type names, at any depth."""
     if type_.kind == "class":
@@ -483,49 +400,9 @@ def _class_names(type_: ParamType) -> Iterator[str]:
         yield from _class_names(arg)
 
 
-def with_known_keys(source: str, setup: Iterable[str], rng: random.Random) -> str:
-    """A dict of texts with one key, now and then, that is a word of the setup: what an instance was made of is asked for."""
-    if not source.startswith("{'") or rng.random() > _KNOWN_KEYS:
-        return source
-    tree = ast.parse(source, mode="eval").body
-    found = _words(Call(0, "", "None", setup=tuple(setup)))
-    words = [word for word in found if re.fullmatch(r"\w+", word)]
-    if not words or not isinstance(tree, ast.Dict):
-        return source
-    tree.keys[rng.randrange(len(tree.keys))] = ast.Constant(rng.choice(words))
-    return ast.unparse(tree)
-
-
-def _near_receiver(line: str, receiver: str, values: Values) -> str:
-    """The statement that makes a receiver with one literal argument a little changed; other statements as they are."""
-    if not line.startswith(f"{receiver} = "):
-        return line
-    made = ast.parse(line.removeprefix(f"{receiver} = "), mode="eval").body
-    given = [*made.args, *(word.value for word in made.keywords)] if isinstance(made, ast.Call) else []
-    literals = [node for node in given if is_literal(ast.unparse(node))]
-    if not literals:
-        return line
-    old = ast.unparse(values.rng.choice(literals))
-    near = values.near(old)
-    return line.replace(old, values.rng.choice(near), 1) if near else line
-
-
 def _file_text(values: Values) -> str:
     """A few lines, of the words of the code."""
     return "".join(f"{values.text()}\n" for _ in range(values.rng.choice((0, 1, 2, 4))))
-
-
-def _round_trip(function: Function, other: Function, stated: Expectation, values: Values) -> Iterator[Call]:
-    """Calls of two functions of which one undoes the other, over the values of the inner one."""
-    outer, inner = (function, other) if stated.text.startswith("undoes ") else (other, function)
-    if len(other.params) != 1:
-        return
-    expect = Expectation("property", "result == _0", stated.basis, stated.quote)
-    param = inner.params[0]
-    sources = [*values.edges(param.type)[:30], *(values.random(param.type) for _ in range(30))]
-    for source in dict.fromkeys(sources):
-        arg = Arg(param.name, source)
-        yield Call(0, function.qualname, f"{outer.name}({inner.name}(_0))", (arg,), (), "", "claim", expect)
 
 
 def _changes_state(function: Function) -> bool:
@@ -571,37 +448,3 @@ def _with_iterators(type_: ParamType, param: Param) -> ParamType:
         return type_
     others = type_.args if type_.kind == "union" else (type_,)
     return ParamType("union", (*others, ParamType("iterator", lists[0].args)))
-
-
-def _arguments(expression: str, function: Function) -> dict[str, str]:
-    """Parameter name -> source of a literal argument, where the expression calls the function; else empty."""
-    try:
-        tree = ast.parse(expression, mode="eval").body
-    except SyntaxError:
-        return {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) == function.name:
-            names = [param.name for param in function.params if not param.variadic and not param.keyword_only]
-            given = dict(zip(names, node.args, strict=False)) | {
-                word.arg: word.value for word in node.keywords if word.arg
-            }
-            if len(node.args) > len(names) or any(isinstance(item, ast.Starred) for item in node.args):
-                return {}
-            if any(
-                isinstance(inner, ast.Name) and inner.id not in ("True", "False")
-                for value in given.values()
-                for inner in ast.walk(value)
-            ):
-                return {}
-            return {name: ast.unparse(value) for name, value in given.items()}
-    return {}
-
-
-def _called(node: ast.Call) -> str:
-    return (
-        node.func.id
-        if isinstance(node.func, ast.Name)
-        else node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else ""
-    )

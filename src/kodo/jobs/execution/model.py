@@ -4,6 +4,7 @@ Knows neither the sandbox nor the jobs. The structs cross into the sandbox as JS
 where a value is meant: source can be printed in a report, compared, and made smaller.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -55,6 +56,11 @@ class Call(msgspec.Struct, frozen=True):
     origin: Origin = "random"
     expect: Expectation | None = None
 
+    def without_setup(self, at: Collection[int]) -> "Call":
+        """The call without the setup statements of these numbers."""
+        kept = tuple(line for number, line in enumerate(self.setup) if number not in at)
+        return msgspec.structs.replace(self, setup=kept)
+
 
 class Observed(msgspec.Struct, frozen=True):
     """What one call did.
@@ -63,7 +69,7 @@ class Observed(msgspec.Struct, frozen=True):
     ``raises``: ``text`` is the exception's qualified name; the others cannot be asserted and say why in
     ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
-    hold. ``skipped`` numbers the setup statements that raised and were left out. ``error_origin`` says where an error
+    hold. ``skipped`` numbers the setup statements that raised; what was seen is the call without them. ``error_origin`` says where an error
     comes from (``worker/errors.py``). ``arcs`` are those of the target's file. ``uses`` says what can be done with a
     result without source (``worker/uses.py``).
     """

@@ -18,8 +18,9 @@ from kodo.jobs.execution.reached_code import dispatched_words
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.values import Values
+from kodo.jobs.testgen.calls_of_mutants import size
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Pipeline, Trials, size
+from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, choose
 
 _MORE_ROUNDS = 3

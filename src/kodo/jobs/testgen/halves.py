@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from kodo.jobs.execution.model import Call
 
-_MIN_CALLS = 400
+MIN_CALLS = 400
 """Calls that are worth a second start of the worker, which takes as long as some hundreds of calls."""
 _Job = TypeVar("_Job")
 _Answer = TypeVar("_Answer")
@@ -23,7 +23,7 @@ def halves_of_calls(calls: Sequence[Call]) -> list[tuple[Call, ...]]:
     counts: dict[str, int] = {}
     for call in calls:
         counts[call.function] = counts.get(call.function, 0) + 1
-    first = _half(counts) if len(calls) >= _MIN_CALLS else frozenset()
+    first = _half(counts) if len(calls) >= MIN_CALLS else frozenset()
     parts = (
         tuple(call for call in calls if call.function in first),
         tuple(call for call in calls if call.function not in first),
@@ -34,7 +34,7 @@ def halves_of_calls(calls: Sequence[Call]) -> list[tuple[Call, ...]]:
 def halves_of_mutants(relevant: Mapping[int, tuple[int, ...]]) -> list[dict[int, tuple[int, ...]]]:
     """Mutant -> calls to try on it, as one part or as two of nearly as many calls."""
     counts = {mutant: len(calls) for mutant, calls in relevant.items()}
-    first = _half(counts) if sum(counts.values()) >= _MIN_CALLS else frozenset()
+    first = _half(counts) if sum(counts.values()) >= MIN_CALLS else frozenset()
     parts = (
         {mutant: calls for mutant, calls in relevant.items() if mutant in first},
         {mutant: calls for mutant, calls in relevant.items() if mutant not in first},

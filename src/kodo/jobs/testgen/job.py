@@ -118,7 +118,7 @@ def testgen(
     pipeline = Pipeline(Worker(sandbox, module, isolation, names.imported), functions, options)
     existing = _existing(module, options)
     generated = _generate(pipeline, names, session)
-    judged = pipeline.judge([test.written for test in generated.tests])
+    judged = pipeline.judge(generated.tests, existing)
     passing = [
         test
         for test in generated.tests

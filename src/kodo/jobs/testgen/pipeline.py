@@ -9,10 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import zip_longest
 from pathlib import Path
-
-import msgspec
 
 from kodo.jobs.execution.model import INDIRECT, Basis, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import invariants
@@ -20,7 +17,8 @@ from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.halves import halves_of_calls, halves_of_mutants, side_by_side
+from kodo.jobs.testgen.calls_of_mutants import calls_to_try, size, statement_lines
+from kodo.jobs.testgen.halves import MIN_CALLS, halves_of_calls, halves_of_mutants, side_by_side
 from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Rejection, Score
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
@@ -29,9 +27,6 @@ from kodo.jobs.testgen.tables import Case, Layout, lay_out, single
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, Measured, ScoreMutants
 
 TEST_FILE = "test_kodo_generated.py"
-_MAX_CALLS_PER_MUTANT = 150
-_MAX_OTHERS_PER_MUTANT = 40
-"""Calls of other functions that are tried on a mutant where the calls of its own function leave room."""
 _MAX_WAIT = 4
 """Seconds to wait for a second of CPU time that a step may use."""
 _SUITE_SECONDS = 300.0
@@ -103,6 +98,7 @@ class Pipeline:
         self.functions = tuple(functions)
         self.options = options
         self._runs: dict[tuple[str, tuple[Path, ...]], Measured | None] = {}
+        self._scored: dict[tuple[str, tuple[Path, ...], frozenset[int]], frozenset[int]] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -126,9 +122,7 @@ class Pipeline:
         """Run every call twice: in order with tracing, and backwards with other hash seeds; keep what agrees."""
         unparsed = tuple(call for call in calls if not _parses(call))
         calls = [call for call in calls if _parses(call)]
-        first = self._observe(calls, backwards=False)
-        calls = [_without_skipped(call, first.get(call.id)) for call in calls]
-        second = self._observe([call for call in calls if _ended(first.get(call.id))], backwards=True)
+        calls, first, second = self._twice(calls)
         functions = {one.qualname: one for one in self.functions}
         rejected_calls: dict[int, str] = {}
         runs = stable = 0
@@ -149,6 +143,16 @@ class Pipeline:
             elif is_accident(call, one, functions.get(call.function)):
                 rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
         return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
+
+    def _twice(self, calls: Sequence[Call]) -> tuple[list[Call], dict[int, Observed], dict[int, Observed]]:
+        """The calls without the setup that raised, and both passes: of few calls at once, of many one after the other, halved."""
+        if len(calls) < MIN_CALLS:
+            first, second = side_by_side(lambda back: [self._observe(calls, backwards=back)], [False, True])
+            return _without_skipped(calls, first), first, second
+        first = self._observe(calls, backwards=False)
+        calls = _without_skipped(calls, first)
+        ended = [call for call in calls if (one := first.get(call.id)) and one.kind in ("value", "raises")]
+        return calls, first, self._observe(ended, backwards=True)
 
     def constructed(self, calls: Sequence[Call]) -> list[Call]:
         """Those of the calls that make an instance."""
@@ -181,12 +185,14 @@ class Pipeline:
 
     def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
         """Call -> mutants it kills, for the usable calls; ``only`` those mutants."""
+        lines = statement_lines(self.worker.module.tree)
         relevant = {
-            place.id: self._relevant(place, trials)
+            place.id: calls_to_try(place, trials.usable, trials.seen, trials.lines, lines.get(place.line))
             for place in self.places
             if only is None or place.id in only
         }
-        if not relevant or not trials.usable:
+        relevant = {mutant: calls for mutant, calls in relevant.items() if calls}
+        if not relevant:
             return {}
         options = self.options
         baseline = tuple(trials.seen[call.id] for call in trials.usable)
@@ -205,18 +211,6 @@ class Pipeline:
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
         return {number: frozenset(killed) for number, killed in out.items()}
-
-    def _relevant(self, place: MutantPlace, trials: Trials) -> tuple[int, ...]:
-        """The calls to try on a mutant: those that run its line, of its function, documented and short ones first."""
-        reaching = [call for call in trials.usable if place.line in trials.lines[call.id]]
-        own = [call for call in reaching or trials.usable if call.function == place.function]
-        others = [call for call in reaching if call.function != place.function]
-        ordered = [
-            *(call for call in own if call.origin in ("example", "claim")),
-            *spread([call for call in own if call.origin not in ("example", "claim")], trials.seen),
-            *spread(others, trials.seen)[: _MAX_CALLS_PER_MUTANT if not own else _MAX_OTHERS_PER_MUTANT],
-        ]
-        return tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
 
     def choose(
         self,
@@ -266,8 +260,28 @@ class Pipeline:
         """The name of the class of a unittest file."""
         return "Test" + "".join(part.capitalize() for part in self.worker.module.path.stem.split("_"))
 
-    def judge(self, tests: Sequence[render.RenderedTest]) -> dict[str, Judged]:
-        """Each test alone under pytest, then all of them five times in random order."""
+    def judge(self, tests: Sequence[Test], existing: Sequence[Path] = ()) -> dict[str, Judged]:
+        """Each test alone under pytest, then all of them five times in random order.
+
+        Nearly always all pass: the file that comes out then is measured and scored meanwhile, and the answers are kept.
+        """
+
+        def part(ahead: bool) -> list[dict[str, Judged]]:
+            if not ahead:
+                return [self._judge([test.written for test in tests])]
+            self._score_ahead(tests, existing)
+            return []
+
+        (judged,) = side_by_side(part, [False, True])
+        return judged
+
+    def _score_ahead(self, tests: Sequence[Test], existing: Sequence[Path]) -> None:
+        if tests and not existing:
+            text = self.file(self.lay_out(tests).written)
+            self.measure(text, ())
+            self.killed(text, (), frozenset(place.id for place in self.places))
+
+    def _judge(self, tests: Sequence[render.RenderedTest]) -> dict[str, Judged]:
         if not tests:
             return {}
         prefix = f"{self.class_name}::" if self.options.framework == "unittest" else ""
@@ -318,6 +332,12 @@ class Pipeline:
         """The mutants of ``only`` that the tests kill: our text, or else the existing files."""
         if not only or not (text or existing):
             return frozenset()
+        key = text, tuple(existing), only
+        if key not in self._scored:
+            self._scored[key] = self._run_killed(text, existing, only)
+        return self._scored[key]
+
+    def _run_killed(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
         options = self.options
         files = (GIVEN + TEST_FILE,) if text else tuple(self._inside(path) for path in existing)
         job = ScoreMutants(
@@ -441,44 +461,12 @@ def _parses(call: Call) -> bool:
     return True
 
 
-def _without_skipped(call: Call, seen: Observed | None) -> Call:
-    """The call without the setup statements that raised."""
-    if seen is None or not seen.skipped:
-        return call
-    return msgspec.structs.replace(
-        call, setup=tuple(line for at, line in enumerate(call.setup) if at not in seen.skipped)
-    )
-
-
-def spread(calls: Iterable[Call], seen: Mapping[int, Observed]) -> list[Call]:
-    """The calls in an order in which the first ones differ most: a short one of each path through the code in turn.
-
-    Of one path, those of different outcomes come first.
-    """
-    paths: dict[tuple[Arc, ...], dict[tuple[str, str], list[Call]]] = {}
-    for call in sorted(calls, key=size):
-        one = seen[call.id]
-        paths.setdefault(one.arcs, {}).setdefault((one.kind, one.text), []).append(call)
-    rows = [_in_turn(list(outcomes.values())) for outcomes in paths.values()]
-    return _in_turn(rows)
-
-
-def _in_turn(rows: list[list[Call]]) -> list[Call]:
-    """The first of each row, then the second of each, and so on."""
-    return [one for turn in zip_longest(*rows) for one in turn if one is not None]
-
-
-def size(call: Call) -> int:
-    """How much there is to read in a call: characters, and a line more for each statement of setup."""
-    return (
-        len(call.expression)
-        + sum(len(arg.source) for arg in call.args)
-        + sum(len(line) + 10 for line in call.setup)
-    )
-
-
-def _ended(seen: Observed | None) -> bool:
-    return seen is not None and seen.kind in ("value", "raises")
+def _without_skipped(calls: Iterable[Call], seen: Mapping[int, Observed]) -> list[Call]:
+    """The calls without the setup statements that raised."""
+    return [
+        call.without_setup(one.skipped) if (one := seen.get(call.id)) and one.skipped else call
+        for call in calls
+    ]
 
 
 def _rejection_reason(seen: Observed | None) -> str:

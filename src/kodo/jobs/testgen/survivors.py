@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.stated_facts import constants
+from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.model import MutantPlace
-from kodo.jobs.testgen.pipeline import Pipeline, Trials, spread
+from kodo.jobs.testgen.pipeline import Pipeline, Trials
 
 Kills = dict[int, frozenset[int]]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kodo.jobs.execution.candidates import CandidateGenerator, with_known_keys
+from kodo.jobs.execution.call_arguments import with_known_keys
+from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.param_types import ANY

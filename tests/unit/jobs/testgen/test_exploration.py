@@ -13,10 +13,11 @@ from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.observe import _is_direct
 from kodo.jobs.testgen import render, suspected_bugs
+from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.exploration import open_functions
 from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Pipeline, Trials, is_accident, spread
+from kodo.jobs.testgen.pipeline import Pipeline, Trials, is_accident
 from kodo.jobs.testgen.tables import Case, lay_out
 
 SOURCE = '''"""Doc."""

@@ -5,10 +5,9 @@ with the reason.
 """
 
 import ast
-import asyncio
 import contextlib
 import copy
-import doctest
+import importlib
 import inspect
 import io
 import itertools
@@ -17,7 +16,7 @@ import shutil
 import sys
 import time
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -35,7 +34,6 @@ _LONGEST_ITERATOR = 50
 FIRST_ITEMS = 5
 """Of an iterator that yields more than can be written down, the items that a test asks for."""
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
-_DOCTEST_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]
 
@@ -168,10 +166,10 @@ def run_call(
             result = eval(call.expression, space)  # noqa: S307 - in the sandbox; running it is the point
             if inspect.iscoroutine(result):
                 ran.wrap = "asyncio.run"
-                result = asyncio.run(result)
+                result = _run_async(result)
             elif inspect.isasyncgen(result):
                 ran.wrap = "async list"
-                result = asyncio.run(_first_items(result))
+                result = _run_async(_first_items(result))
             elif isinstance(result, Iterator):
                 ran.wrap = "list"
                 result = list(itertools.islice(result, _LONGEST_ITERATOR + 1))
@@ -200,6 +198,12 @@ def _keep(name: str, value: object, ran: Ran) -> None:
 def _holds_iterators(result: object) -> TypeGuard[tuple[Iterator[object], ...]]:
     """Whether a result is a tuple of iterators, which show what they are only where each is read."""
     return type(result) is tuple and bool(result) and all(isinstance(one, Iterator) for one in result)
+
+
+def _run_async(work: Coroutine[Any, Any, object]) -> object:
+    return importlib.import_module("asyncio").run(
+        work
+    )  # here: half of the worker's start, and few modules need it
 
 
 async def _first_items(items: AsyncIterator[object]) -> list[object]:
@@ -424,7 +428,10 @@ def _error_meets(expect: Expectation, error: BaseException, filename: str) -> bo
 
 def _shows(want: str, shown: str) -> bool | None:
     """Whether an output is the documented one; None where the documented one has an address or a file of its writer."""
-    if doctest.OutputChecker().check_output(want + "\n", shown, _DOCTEST_FLAGS):
+    import doctest  # here: it takes longer to import than the rest of the worker, and few calls need it
+
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    if doctest.OutputChecker().check_output(want + "\n", shown, flags):
         return True
     if (written := _normal(want)) and written == _normal(shown):
         return True

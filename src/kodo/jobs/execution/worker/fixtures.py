@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -25,10 +25,14 @@ def needed(call: Call) -> tuple[str, ...]:
     return tuple(name for name in TEST_FIXTURES if re.search(rf"\b{name}\b", text))
 
 
-def preload(calls: Iterable[Call]) -> None:
-    """Import what the fixtures of calls need, once, before the children are forked that make them."""
+def preload(calls: Sequence[Call], source: str = "") -> None:
+    """Import what calls of a module with this source need, once, before the children are forked that make them."""
     if any({"monkeypatch", "tmpdir"}.intersection(needed(call)) for call in calls):
         importlib.import_module("pytest")
+    if any(call.expect is not None and call.expect.kind in ("shows", "prints") for call in calls):
+        importlib.import_module("doctest")
+    if "async " in source:
+        importlib.import_module("asyncio.runners")
 
 
 class _Captured:

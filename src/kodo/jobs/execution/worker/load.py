@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -26,6 +27,9 @@ LIBRARY = (
     "types",
     "uuid",
 )
+
+_SLOW = frozenset({"asyncio"})
+"""Those whose import takes as long as the rest of a worker's start."""
 
 
 class TooLong(BaseException):
@@ -105,11 +109,22 @@ def install(where: ModuleLocation, tree: ast.Module, seconds: float) -> types.Mo
 
 def namespace(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:
     """The names calls may use: parts of the standard library, and what the module itself defines."""
-    names: dict[str, object] = {name: importlib.import_module(name) for name in LIBRARY}
+    names: dict[str, object] = {name: _library(name) for name in LIBRARY}
     for name, dotted in module_names(where.module).items():
         names[name] = sys.modules[dotted]
     names |= defined(where, module)
     return names
+
+
+def _library(name: str) -> types.ModuleType:
+    """A module of the standard library, imported when something of it is asked for where that takes long."""
+    spec = importlib.util.find_spec(name) if name in _SLOW and name not in sys.modules else None
+    if spec is None or spec.loader is None:
+        return importlib.import_module(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def module_names(module: str) -> dict[str, str]:

@@ -181,7 +181,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
         if not batch.is_over():
-            preload(batch.calls)
+            preload(batch.calls, where.source)
             _import_for(batch.calls, imported)
         if batch.reach not in marks:
             made = Marks(module.__file__ or "", batch.reach)

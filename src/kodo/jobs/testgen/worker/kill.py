@@ -26,7 +26,7 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
     """For each mutant, the first few calls that tell it from the original; stops at the budget."""
     calls = {call.id: call for call in job.calls}
     baseline = {one.id: one for one in job.baseline}
-    preload(job.calls)
+    preload(job.calls, job.where.source)
     started = cpu_seconds()
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in job.relevant:
