@@ -1,22 +1,22 @@
 """Errors of commands in the reader's language, wherever they were made.
 
-An error that has both languages says the Japanese itself (``kodo.client.i18n``). The rest is built in English by the client,
-the jobs and the server's store, settings and models; Japanese comes from ``errors_ja.toml``.
+An error that has both languages says the Japanese itself (``kodo.client.i18n``). The rest is built in English by the client
+and the server's store, settings and models, whose Japanese comes from ``errors_ja.toml``, and by jobs and pipelines, which have
+theirs in the table of a report's reasons.
 """
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 
 from kodo.client.i18n import words_of
 from kodo.client.phrases import Phrases
+from kodo.jobs.report import reasons
 
 
 def in_lang(text: str, lang: str) -> str:
     """One line about an error, as it was built in English, in ``lang`` (``en`` or ``ja``)."""
-    return _phrases().in_japanese(text) if lang == "ja" else text
+    return phrases().in_japanese(text) if lang == "ja" else text
 
 
 def describe_error(error: BaseException, lang: str) -> str:
@@ -25,12 +25,6 @@ def describe_error(error: BaseException, lang: str) -> str:
 
 
 @cache
-def _phrases() -> Phrases:
-    return Phrases(rows())
-
-
-def rows() -> dict[str, str]:
+def phrases() -> Phrases:
     """The English of each error, ``{}`` where something is filled in, and the same in Japanese."""
-    text = files("kodo.cli").joinpath("errors_ja.toml").read_text(encoding="utf-8")
-    found: dict[str, str] = tomllib.loads(text)
-    return found
+    return reasons.phrases() | Phrases.from_package("kodo.cli", "errors_ja.toml")

@@ -7,10 +7,8 @@ and pages are folded by how wide the characters are on a terminal. A paragraph t
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 from unicodedata import east_asian_width
@@ -18,6 +16,7 @@ from unicodedata import east_asian_width
 from typer.core import TyperCommand, TyperGroup
 
 from kodo.client.i18n import Lang, pick_lang
+from kodo.client.phrases import read_table
 
 _NOT_FIRST = "、。，．：；！？）」』】々ー"  # what no line begins with
 _NOT_LAST = "（「『【"  # what no line ends with
@@ -100,9 +99,7 @@ _USAGE_ERRORS = tuple(
 @cache
 def _table() -> dict[str, str]:
     """Paragraphs of English help, and the same in Japanese."""
-    text = files("kodo.cli").joinpath("help_ja.toml").read_text(encoding="utf-8")
-    rows: dict[str, str] = tomllib.loads(text)
-    return rows
+    return read_table("kodo.cli", "help_ja.toml")
 
 
 def _paragraphs(text: str) -> list[str]:

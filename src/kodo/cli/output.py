@@ -32,9 +32,8 @@ class Output:
     def error(self, error: BaseException) -> str:
         """What an error says, in the language of this command."""
         from kodo.cli.error_words import describe_error  # here: few commands end in an error
-        from kodo.jobs.report.reasons import in_lang
 
-        return in_lang(describe_error(error, self.lang), self.lang)
+        return describe_error(error, self.lang)
 
     def result(self, text: str, end: str = "\n") -> None:
         """Write a result to stdout and flush it; nothing but results goes there."""

@@ -6,25 +6,17 @@ them. Japanese comes from ``reasons_ja.toml``, by the English with its filled-in
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 
 from kodo.client.phrases import Phrases
 
 
 def in_lang(text: str, lang: str) -> str:
     """A reason or a note, as it was built in English, in ``lang`` (``en`` or ``ja``)."""
-    return _phrases().in_japanese(text) if lang == "ja" else text
+    return phrases().in_japanese(text) if lang == "ja" else text
 
 
 @cache
-def _phrases() -> Phrases:
-    return Phrases(rows())
-
-
-def rows() -> dict[str, str]:
+def phrases() -> Phrases:
     """The English of each reason and note, ``{}`` where something is filled in, and the same in Japanese."""
-    text = files("kodo.jobs.report").joinpath("reasons_ja.toml").read_text(encoding="utf-8")
-    found: dict[str, str] = tomllib.loads(text)
-    return found
+    return Phrases.from_package("kodo.jobs.report", "reasons_ja.toml")

@@ -4,10 +4,9 @@ English is what the checks and analysers say themselves. Japanese comes from ``m
 without an entry (most of ruff's are self-explaining code names) keeps its English words after the class.
 """
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 
+from kodo.client.phrases import read_table
 from kodo.jobs.report.words import word
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import rules
@@ -16,8 +15,7 @@ from kodo.jobs.review.checks.catalogue import rules
 @cache
 def japanese() -> dict[str, str]:
     """Rule to message, ``{0}`` and so on standing for the candidate's values."""
-    text = files("kodo.jobs.review").joinpath("messages_ja.toml").read_text(encoding="utf-8")
-    return {rule: str(message) for rule, message in tomllib.loads(text).items()}
+    return read_table("kodo.jobs.review", "messages_ja.toml")
 
 
 def localised(candidate: Candidate, lang: str) -> str:

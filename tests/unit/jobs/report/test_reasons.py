@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.paths import REPOSITORY
 
-from kodo.jobs.report.reasons import in_lang, rows
+from kodo.jobs.report.reasons import in_lang, phrases
 
 SINKS = {
     "leave": 1,
@@ -107,7 +107,7 @@ def test_every_reason_of_the_source_is_said_in_japanese() -> None:
 
 def test_every_row_is_japanese() -> None:
     """Japanese words stand on the right; that the holes are as many, the table checks itself."""
-    assert all(_JAPANESE.search(japanese) for japanese in rows().values())
+    assert all(_JAPANESE.search(japanese) for japanese in phrases().rows.values())
 
 
 @pytest.mark.parametrize(
