@@ -18,8 +18,10 @@ from kodo.ci.masking import Masker
 from kodo.ci.policy import Policy, lenient_policy
 from kodo.ci.writes import FixedFile
 from kodo.client.errors import KodoError
+from kodo.client.i18n import words_of
 from kodo.jobs.agent import AgentLimits
 from kodo.jobs.fix import FixError, FixOptions, FixReport, FixRequest, WorkspaceError, fix
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.review.git import GitError, Repository
 from kodo.sandbox import SandboxError
 
@@ -62,7 +64,8 @@ def fix_in_pipeline(
             report = _fix(request, policy, open_session, Path(run))
             files = _files(Repository(folder), base, report.patch)
     except (FixError, WorkspaceError, SandboxError, GitError, KodoError) as error:
-        return FixArtifact(base=base, reason=masker.text(str(error))[:MAX_REASON])
+        reason = in_lang(words_of(error, policy.lang), policy.lang)
+        return FixArtifact(base=base, reason=masker.text(reason)[:MAX_REASON])
     return FixArtifact(base=base, report=masker.struct(report), files=files)
 
 

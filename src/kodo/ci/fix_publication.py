@@ -20,6 +20,7 @@ from kodo.ci.writes import CreateComment, OpenFix, Write
 from kodo.client.i18n import Catalogue
 from kodo.jobs.fix import FORMATS
 from kodo.jobs.report.markdown import code_span, escaped
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.visible import one_line
 
 MAX_BODY = 60_000
@@ -100,7 +101,8 @@ def _believed(forge: Forge, run_id: int, head: str, policy: Policy) -> FixArtifa
     try:
         artifact = read_fix(data)
     except ArtifactError as error:
-        return FixArtifact(reason=WORDS.say(policy.lang, "refused", reason=error)[:2_000])
+        reason = in_lang(str(error), policy.lang)
+        return FixArtifact(reason=WORDS.say(policy.lang, "refused", reason=reason)[:2_000])
     if artifact.outcome == "proven" and artifact.base != head:
         return FixArtifact(reason=WORDS.say(policy.lang, "moved"))
     if touched := touched_pipeline(file.path for file in artifact.files):

@@ -50,6 +50,7 @@ from kodo.ci.writes import (
     Write,
 )
 from kodo.jobs.report.model import Finding, Severity, State
+from kodo.jobs.report.reasons import in_lang
 
 ARTIFACT_NAME = "kodo-review"
 TESTS = "tests"
@@ -179,7 +180,7 @@ def checked_artifact(forge: Forge, run: PipelineRun, state: ChangeState) -> Arti
     try:
         artifact = read_artifact(data)
     except ArtifactError as error:
-        return _refused(state, WORDS.say(lang, "bad_artifact", reason=error))
+        return _refused(state, WORDS.say(lang, "bad_artifact", reason=in_lang(str(error), lang)))
     if artifact.run.head and artifact.run.head != run.head_sha:
         return _refused(state, WORDS.say(lang, "stale"))
     return artifact

@@ -126,7 +126,7 @@ def review_change(
         target=change.target[:300],
         since=previous.head if previous is not None and paths is not None else "",
         paths=tuple(sorted(paths)) if paths is not None else (),
-        not_incremental=reason,
+        not_incremental=in_lang(reason, task.policy.lang),
     )
     source = BaseSource(task.base, task.repository.root, task.head, paths)
     try:
@@ -185,7 +185,7 @@ def failed_report(reason: str, lang: str = "en") -> ReviewReport:
 
 
 def _report(state: State, lang: str, note: str) -> ReviewReport:
-    return ReviewReport(state=state, source="", notes=(note,), lang=lang, kodo=__version__)
+    return ReviewReport(state=state, source="", notes=(in_lang(note, lang),), lang=lang, kodo=__version__)
 
 
 def _seconds_for(policy: Policy) -> float:

@@ -186,7 +186,7 @@ def report(
                 show_writes(publish_safely(forge, run_id, masker, dry_run=dry_run), output)
             except ForgeError as error:  # one run never ends the publication of the others
                 failed = True
-                output.warn("run_failed", run=run_id, error=error)
+                output.warn("run_failed", run=run_id, error=output.error(error))
     except ArtifactError as error:
         raise CommandError(f"--artifact: {error}") from error
     except ForgeError as error:
@@ -300,7 +300,7 @@ def _previous(change: Change, output: Output) -> ReviewMarker | None:
             item for item in forge.comments(change.number) if item.is_ours and is_review_comment(item.body)
         ]
     except ForgeError as error:
-        output.note("no_state", error=error)
+        output.note("no_state", error=output.error(error))
         return None
     return read_review_marker(ours[0].body) if ours else None
 
@@ -328,7 +328,7 @@ def _earlier(folder: Path, output: Output) -> Artifact | None:
             raise ArtifactError(f"{folder} is part of the change")
         return read_artifact(folder)
     except ArtifactError as error:
-        output.note("no_state", error=error)
+        output.note("no_state", error=output.error(error))
         return None
 
 
@@ -371,13 +371,14 @@ def _exit_code(found: Artifact, change: Change, output: Output) -> ExitCode:
     from kodo.ci.policy import Policy, PolicyError
     from kodo.ci.review_job import prepare
     from kodo.jobs.report.model import Severity, State
+    from kodo.jobs.report.reasons import in_lang
     from kodo.jobs.report.visible import one_line
     from kodo.jobs.review.git import GitError
 
     report = found.report
     if found.run.skipped:
         output.warn(
-            "not_reviewed", reason=one_line(found.run.skipped)
+            "not_reviewed", reason=one_line(in_lang(found.run.skipped, output.lang))
         )  # a log of GitHub obeys "::" at a line's beginning
         return ExitCode.DONE
     if report.state is State.FAILED:

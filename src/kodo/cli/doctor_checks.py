@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from kodo import __version__
 from kodo.cli.doctor_cluster import cluster_checks
 from kodo.cli.doctor_model import Check
+from kodo.cli.error_words import in_lang
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.extras import explain
 from kodo.cli.failures import code_of
@@ -20,11 +21,11 @@ from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
 from kodo.client.session import Session
 from kodo.home import kodo_home
-from kodo.jobs.report.reasons import in_lang
 from kodo.sandbox import Sandbox, SandboxError
 
 MESSAGES = Catalogue(
     {
+        "settings": ("profile {profile}, model {model}", "プロファイル {profile}、モデル {model}"),
         "home_new": ("{path} (created when needed)", "{path}（必要になったときに作成されます）"),
         "home_closed": ("{path} is not writable", "{path} に書き込めません"),
         "configured": ("{url} (configured), key: {api_key}", "{url}（設定済み）、キー: {api_key}"),
@@ -78,7 +79,9 @@ def all_checks(
     try:
         with Session(base_url=base_url, profile=profile, model=model, job="doctor") as session:
             yield Check(
-                "settings", "ok", f"profile {session.settings.profile or '-'}, model {session.settings.model}"
+                "settings",
+                "ok",
+                say.say("settings", profile=session.settings.profile or "-", model=session.settings.model),
             )
             yield from _server(session, say)
             yield _ledger(session.ledger, say)
@@ -123,7 +126,7 @@ def _answers(session: Session, say: Output) -> Check:
         names = [listed.id for listed in session.client().with_options(timeout=10.0).models.list()]
     except openai.OpenAIError as error:
         failure = translate(error)
-        return Check("server", "failed", str(failure), code_of(failure))
+        return Check("server", "failed", say.error(failure), code_of(failure))
     if model in names:
         return Check("server", "ok", say.say("answers", count=len(names), model=model))
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
@@ -145,7 +148,7 @@ def _models(say: Output) -> Check:
     try:
         from kodo.server.http import admin
     except ModuleNotFoundError as error:
-        return Check("models", "warning", explain(error) or str(error))
+        return Check("models", "warning", in_lang(explain(error) or str(error), say.lang))
     memory = admin.available_memory()
     fitting = []
     for use in admin.USES:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from kodo.cli.doctor_model import Check
+from kodo.cli.error_words import in_lang
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.output import Output
 from kodo.client.i18n import Catalogue
@@ -98,7 +99,7 @@ def cluster_checks(say: Output) -> Iterator[Check]:
     try:
         report = admin.inspect_cluster()
     except admin.StoreFailed as error:
-        yield Check("database", "failed", error.message, ExitCode.BAD_INPUT)
+        yield Check("database", "failed", say.error(error), ExitCode.BAD_INPUT)
         return
     if report is None:
         yield from _files_alone(say)
@@ -167,7 +168,7 @@ def _files_alone(say: Output) -> Iterator[Check]:
     try:
         place = admin.inspect_files()
     except admin.StoreFailed as error:
-        yield Check("folder", "failed", error.message, ExitCode.BAD_INPUT)
+        yield Check("folder", "failed", say.error(error), ExitCode.BAD_INPUT)
         return
     if place is not None:
         yield _closed(place, say) or Check("folder", "ok", say.say("folder_alone", path=place.name))
@@ -176,7 +177,7 @@ def _files_alone(say: Output) -> Iterator[Check]:
 def _closed(place: PlaceReport, say: Output) -> Check | None:
     if place.problem is None:
         return None
-    said = say.say("folder_closed", path=place.name, why=place.problem)
+    said = say.say("folder_closed", path=place.name, why=in_lang(place.problem, say.lang))
     return Check("folder", "failed", said, ExitCode.BAD_INPUT)
 
 

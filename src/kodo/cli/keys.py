@@ -29,6 +29,20 @@ MESSAGES = Catalogue(
         ),
         "revoked": ("revoked {id} ({hint})", "{id}（{hint}）を失効させました"),
         "none": ("no keys", "キーはありません"),
+        "id": ("ID", "ID"),
+        "name": ("NAME", "名前"),
+        "project": ("PROJECT", "プロジェクト"),
+        "role": ("ROLE", "権限"),
+        "key": ("KEY", "キー"),
+        "created_at": ("CREATED", "作成日時"),
+        "revoked_at": ("REVOKED", "失効日時"),
+        "rpm": ("RPM", "リクエスト/分"),
+        "tpm": ("TPM", "トークン/分"),
+        "concurrent": ("CONCURRENT", "同時実行"),
+        "tokens_per_day": ("TOKENS_PER_DAY", "トークン/日"),
+        "tokens_per_month": ("TOKENS_PER_MONTH", "トークン/月"),
+        "usd_per_day": ("USD_PER_DAY", "USD/日"),
+        "usd_per_month": ("USD_PER_MONTH", "USD/月"),
     }
 )
 _DOLLARS = (
@@ -141,12 +155,14 @@ def list_(
         }
         for key in keys
     ]
+    output = make_output(MESSAGES, lang)
     if json:
-        typer.echo(as_json(rows))
+        output.result(as_json(rows))
     elif rows:
-        typer.echo(as_table(rows, {name: name.upper() for name in rows[0]}))
+        messages = {"created": "created_at", "revoked": "revoked_at"}  # a message says that one was
+        output.result(as_table(rows, {name: output.say(messages.get(name, name)) for name in rows[0]}))
     else:
-        make_output(MESSAGES, lang).warn("none")
+        output.warn("none")
 
 
 @app.command()

@@ -14,7 +14,9 @@ from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output, print_note
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
+from kodo.cli.tables import as_table
 from kodo.client.i18n import Catalogue, Lang
+from kodo.client.phrases import Phrases
 from kodo.home import kodo_home
 from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL
 from kodo.server.http import admin
@@ -34,10 +36,41 @@ MESSAGES = Catalogue(
         "fits": ("fits", "可"),
         "does_not_fit": ("    ", "  "),
         "bar": ("model {name}", "モデル {name}"),
+        "done": ("done", "完了"),
+        "stopped": ("stopped", "中断"),
+        "name": ("NAME", "名前"),
+        "size": ("SIZE", "サイズ"),
+        "licence": ("LICENCE", "ライセンス"),
+        "source": ("SOURCE", "入手元"),
         "use_it": ("use it: kodo serve --model {name}", "使うには: kodo serve --model {name}"),
         "removed": ("removed {name}, {size:,.0f} MB", "{name}（{size:,.0f} MB）を削除しました"),
     }
 )
+
+
+QUIRKS = Phrases(
+    {
+        "thinks before it answers; reasoning.effort none switches it off": (
+            "回答の前に思考します。reasoning.effort を none にすると思考しません"
+        ),
+        "does not think; writes calls as XML, which kodo's own form replaces": (
+            "思考しません。呼び出しを XML で書くため、kodo の形式に置き換えます"
+        ),
+        "thinks in a channel of its own; reasoning.effort low, medium, high": (
+            "専用のチャンネルで思考します。reasoning.effort は low、medium、high"
+        ),
+        "thinks only when asked; small models loop when they think": (
+            "求められたときだけ思考します。小さなモデルは思考すると同じ文を繰り返すことがあります"
+        ),
+        "thinks before it answers; dense, slow on a CPU; its licence was not looked up at its source": (
+            "回答の前に思考します。密なモデルで、CPU では遅くなります。ライセンスは公開元で確認していません"
+        ),
+        "thinks before it answers; dense, slow on a CPU; its size is rounded": (
+            "回答の前に思考します。密なモデルで、CPU では遅くなります。サイズは概数です"
+        ),
+    }
+)
+"""What the catalogue says of the chat of its models, which it does in English."""
 
 
 @contextmanager
@@ -64,7 +97,8 @@ def fetch_model(
     if source is not None:
         _announce(source, output)
     label = output.say("bar", name=name or source or DEFAULT_MODEL)
-    with one_line_errors(), Bar(label, unit="MB") as bar:
+    ends = (output.say("done"), output.say("stopped"))
+    with one_line_errors(), Bar(label, unit="MB", ends=ends) as bar:
         return admin.pull_model(home, source, name, bar.show)
 
 
@@ -77,7 +111,7 @@ def _announce(word: str, output: Output) -> None:
 
 
 def describe(entry: admin.CatalogueEntry, output: Output) -> str:
-    """A model of the catalogue in one line; its quirks are in the catalogue's own English."""
+    """A model of the catalogue in one line."""
     return output.say(
         "entry",
         name=entry.name,
@@ -86,7 +120,7 @@ def describe(entry: admin.CatalogueEntry, output: Output) -> str:
         licence=entry.licence,
         memory=entry.memory(DEFAULT_CONTEXT) / 1e9,
         images=output.say("images") if entry.projector is not None else "",
-        quirks=entry.quirks,
+        quirks=QUIRKS.in_japanese(entry.quirks) if output.lang == "ja" else entry.quirks,
     )
 
 
@@ -105,12 +139,18 @@ def list_(lang: LangOption = None) -> None:
     """Name, size, licence and source of each local model."""
     with one_line_errors():
         models = admin.list_models(kodo_home())
-    rows = [("NAME", "SIZE", "LICENCE", "SOURCE")]
-    rows += [(model.name, f"{model.size / 1e6:,.0f} MB", model.licence, model.source) for model in models]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        typer.echo("  ".join([*cells, row[3]]))
+    output = make_output(MESSAGES, lang)
+    rows = [
+        {
+            "name": model.name,
+            "size": f"{model.size / 1e6:,.0f} MB",
+            "licence": model.licence,
+            "source": model.source,
+        }
+        for model in models
+    ]
+    titles = {name: output.say(name) for name in ("name", "size", "licence", "source")}
+    output.result(as_table(rows, titles, left=("name", "licence", "source")))
 
 
 @app.command()

@@ -19,12 +19,20 @@ _SPARSE_SECONDS = 10.0
 class Bar:
     """Shows how far a step of work is, from the first ``show`` on; a context manager, which ends the line.
 
-    ``unit`` names what is counted; with "MB" the counts are bytes. Output goes to ``stream``, by default stderr.
+    ``unit`` names what is counted; with "MB" the counts are bytes. Output goes to ``stream``, by default stderr. ``ends`` are
+    the words for a step that was done and for one that an error stopped.
     """
 
-    def __init__(self, label: str, unit: str = "", stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        unit: str = "",
+        stream: TextIO | None = None,
+        ends: tuple[str, str] = ("done", "stopped"),
+    ) -> None:
         self._label = label
         self._unit = unit
+        self._ends = ends
         self._stream = sys.stderr if stream is None else stream
         self._live = self._stream.isatty()
         self._began = time.monotonic()
@@ -38,7 +46,7 @@ class Bar:
         if not self._shown:
             return
         seconds = time.monotonic() - self._began
-        end = f"{self._label}: {'done' if kind is None else 'stopped'} ({seconds:.1f} s)"
+        end = f"{self._label}: {self._ends[kind is not None]} ({seconds:.1f} s)"
         self._write(f"\r{end:<{len(self._shown)}}\n" if self._live else f"{end}\n")
 
     def show(self, done: int, total: int, note: str = "") -> None:

@@ -12,7 +12,7 @@ import typer
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.options import LangOption, make_output
 from kodo.cli.registry import new_app
-from kodo.cli.tables import as_json, width
+from kodo.cli.tables import Row, as_json, as_table, pad
 from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 from kodo.server.config import InvalidSettings, load
@@ -25,8 +25,34 @@ MESSAGES = Catalogue(
     {
         "bytes": ("bytes on disk", "ディスク上のバイト数"),
         "schema": ("schema", "スキーマ"),
+        "table": ("TABLE", "テーブル"),
+        "rows": ("ROWS", "行数"),
+        "kind": ("KIND", "種類"),
+        "count": ("COUNT", "件数"),
+        "size": ("BYTES", "バイト数"),
+        "digest": ("SHA256", "SHA256"),
     }
 )
+
+
+KINDS = Catalogue(
+    {
+        # rows of the store
+        "responses": ("responses", "レスポンス"),
+        "items": ("items", "アイテム"),
+        "log": ("log", "イベントの記録"),
+        "documents": ("documents", "文書"),
+        "replays": ("replays", "再送用の応答"),
+        "keys": ("keys", "API キー"),
+        "deleted_but_needed": ("deleted but needed", "削除済み（参照あり）"),
+        # objects that are deleted by age
+        "chat.completion": ("chat.completion", "チャットの応答"),
+        "batch": ("batch", "バッチ"),
+        "upload": ("upload", "アップロード"),
+        "thread": ("thread", "スレッド"),
+    }
+)
+"""What the store counts, by the store's own names; JSON has those."""
 
 
 @contextmanager
@@ -46,15 +72,15 @@ def stats(
     """Show rows per table, size on disk and schema version."""
     with _as_command_error():
         found = admin.stats(kodo_home())
-    if json:
-        typer.echo(as_json(found))
-        return
-    for name, count in found["rows"].items():
-        typer.echo(f"{name.replace('_', ' '):<20}{count:>14,}")
     output = make_output(MESSAGES, lang)
-    for name in ("bytes", "schema"):
-        title = output.say(name)
-        typer.echo(f"{title}{' ' * (20 - width(title))}{found[name]:>14{',' if name == 'bytes' else ''}}")
+    if json:
+        output.result(as_json(found))
+        return
+    kinds = output.using(KINDS)
+    counts = {kinds.say(name): f"{count:,}" for name, count in found["rows"].items()}
+    counts |= {output.say("bytes"): f"{found['bytes']:,}", output.say("schema"): str(found["schema"])}
+    for title, count in counts.items():
+        output.result(pad(title, 20) + pad(count, 14, left=False))
 
 
 @app.command()
@@ -76,7 +102,8 @@ def prune(
         counts = admin.prune(
             kodo_home(), settings.retention_days if days is None else days, settings.thread_days
         )
-    typer.echo(", ".join(f"{name}: {count:,}" for name, count in counts.items()))
+    output = make_output(KINDS, lang)
+    output.result(", ".join(f"{output.say(name)}: {count:,}" for name, count in counts.items()))
 
 
 @app.command()
@@ -109,8 +136,11 @@ def copy(
     """
     with _as_command_error():
         copied = admin.copy(kodo_home(), source, destination)
-    for name, found in copied.items():
-        typer.echo(f"{name:<24}{found.rows:>14,}  {found.sha256[:16]}")
+    rows: list[Row] = [
+        {"table": name, "rows": found.rows, "digest": found.sha256[:16]} for name, found in copied.items()
+    ]
+    output = make_output(MESSAGES, lang)
+    output.result(as_table(rows, {name: output.say(name) for name in ("table", "rows", "digest")}))
 
 
 @app.command("copy-files")
@@ -130,5 +160,9 @@ def copy_files(
     """
     with _as_command_error():
         copied = admin.copy_files(source, destination)
-    for name, found in copied.items():
-        typer.echo(f"{name:<24}{found.count:>10,}{found.bytes:>18,}  {found.sha256[:16]}")
+    rows: list[Row] = [
+        {"kind": name, "count": found.count, "size": found.bytes, "digest": found.sha256[:16]}
+        for name, found in copied.items()
+    ]
+    output = make_output(MESSAGES, lang)
+    output.result(as_table(rows, {name: output.say(name) for name in ("kind", "count", "size", "digest")}))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 Row = Mapping[str, str | int | float | None]
 """Column name to value, the same columns in every row."""
@@ -17,16 +17,27 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def as_table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
-    """Aligned columns under ``titles`` (column name to heading): the first left, the others right."""
-    cells = [list(titles.values()), *([_cell(row[name]) for name in titles] for row in rows)]
-    widths = [max(width(line[column]) for line in cells) for column in range(len(titles))]
+def as_table(rows: Sequence[Row], titles: Mapping[str, str], left: Collection[str] | None = None) -> str:
+    """Aligned columns under ``titles`` (column name to heading): those named in ``left`` (default: the first) left, the
+    others right.
+    """
+    names = list(titles)
+    left = names[:1] if left is None else left
+    cells = [list(titles.values()), *([_cell(row[name]) for name in names] for row in rows)]
+    widths = [max(width(line[column]) for line in cells) for column in range(len(names))]
     lines = []
     for line in cells:
-        padded = [" " * (wide - width(text)) for text, wide in zip(line, widths, strict=True)]
-        columns = [line[0] + padded[0], *(pad + text for pad, text in zip(padded[1:], line[1:], strict=True))]
+        columns = [
+            pad(text, wide, left=name in left) for name, text, wide in zip(names, line, widths, strict=True)
+        ]
         lines.append("  ".join(columns).rstrip())
     return "\n".join(lines)
+
+
+def pad(text: str, columns: int, *, left: bool = True) -> str:
+    """A text with the spaces that it needs to take so many columns."""
+    spaces = " " * (columns - width(text))
+    return text + spaces if left else spaces + text
 
 
 def as_json(value: object) -> str:
