@@ -23,6 +23,7 @@ from kodo.cli.ci_options import (
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output
+from kodo.cli.places import note_repository
 from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue, Lang
 
@@ -126,6 +127,7 @@ def review(
 
     output = make_output(MESSAGES, lang)
     change = _change(system, base, head)
+    note_repository(output)
     earlier = None if full or previous is None else _earlier(previous, output)
     with _artifact_errors(artifact):
         clear_artifact(artifact)  # a run that breaks off leaves no report of an earlier one
@@ -340,14 +342,14 @@ def _show(change: Change, found: Artifact, output: Output) -> None:
     """Annotations or the report on stdout, and the job summary where the system has one."""
     from kodo.ci.change import System
     from kodo.ci.summary import render_summary
-    from kodo.jobs.report import github, terminal
+    from kodo.jobs.report.formats import FORMATS
 
     if found.run.since:
         output.note("incremental", since=found.run.since[:10])
     if change.system is not System.GITHUB:
-        output.result(terminal.render(found.report), end="")
+        output.result(FORMATS["text"](found.report), end="")
         return
-    output.result(github.render(_shown(found.report)), end="")
+    output.result(FORMATS["github"](_shown(found.report)), end="")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(render_summary(found.report))

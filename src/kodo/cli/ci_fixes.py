@@ -18,6 +18,7 @@ from kodo.cli.ci_options import (
 )
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
+from kodo.cli.places import note_repository
 from kodo.client.i18n import Catalogue
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def fix(
 
     output = make_output(MESSAGES, lang)
     forge, _ = connected("github", repository)
+    note_repository(output)
     with as_command_errors():
         event = read_fix_event(os.environ)
         try:

@@ -21,6 +21,7 @@ from kodo.cli.ci_options import (
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output
+from kodo.cli.places import note_place
 from kodo.client.i18n import Catalogue
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ def describe(
 
     output = make_output(MESSAGES, None)
     try:
-        change = summarise(Repository(Repository(Path.cwd()).top()), base, head)
+        top = Repository(Path.cwd()).top()
+        note_place("repository", top, output)
+        change = summarise(Repository(top), base, head)
         report = read_artifact(artifact).report if artifact is not None else None
     except GitError as error:
         raise CommandError(output.error(error)) from error

@@ -17,6 +17,7 @@ from kodo.cli.files import write_atomically
 from kodo.cli.job_options import ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
+from kodo.cli.places import note_place
 from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 
@@ -181,6 +182,7 @@ def _request(
         project = Repository(Path.cwd()).top()
     except GitError as error:
         raise CommandError(output.say("no_repository", path=Path.cwd())) from error
+    note_place("repository", project, output)
     if fault.resume is not None:
         folder = _run_of(fault.resume, project, output)
         return stored_request(folder), folder

@@ -47,7 +47,7 @@ Base = Annotated[
 
 def build_server(root: Path) -> MCPServer:
     """The server for the repository (or the folder) at ``root``."""
-    server = MCPServer("kodo", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
+    server = MCPServer("kodo", version=__version__, instructions=_instructions(root), log_level="WARNING")
     masker = Masker(os.environ)
 
     async def in_thread(work: Callable[[], str]) -> str:
@@ -99,6 +99,20 @@ def build_server(root: Path) -> MCPServer:
     return server
 
 
+def _instructions(root: Path) -> str:
+    """What a client is told; which repository, where ``root`` lies inside of it."""
+    top = _top(root)
+    return _INSTRUCTIONS if top.resolve() == root.resolve() else f"{_INSTRUCTIONS} The repository is {top}."
+
+
+def _top(root: Path) -> Path:
+    """The top of the repository that a folder is in; the folder itself where it is in none."""
+    try:
+        return Repository(root).top()
+    except GitError:
+        return root
+
+
 def _source(root: Path, base: str) -> ReviewSource:
     return BaseSource(base, root) if base else PendingSource(root)
 
@@ -115,12 +129,8 @@ def _tests(root: Path, target: str) -> str:
     path, colons, name = target.partition("::")
     if "\0" in path:
         raise ValueError("target: a path cannot have a NUL character")
-    try:
-        top = Repository(root).top()
-    except GitError:
-        top = root
     file = (root / path).resolve()
-    if not file.is_relative_to(top) or file.suffix != ".py" or not file.is_file():
+    if not file.is_relative_to(_top(root)) or file.suffix != ".py" or not file.is_file():
         raise ValueError(f"target: {path!r} is no Python file of the repository")
     found = testgen(f"{file}{colons}{name}", None, None)
     return found.text or "# no test could be kept\n"

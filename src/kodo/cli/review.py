@@ -16,6 +16,7 @@ from kodo.cli.files import write_atomically
 from kodo.cli.job_options import ModelOptions, ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
+from kodo.cli.places import note_repository
 from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 
@@ -207,6 +208,8 @@ def _source(paths: list[Path], named: SourceOptions, output: Output) -> ReviewSo
     if len(given) > 1:
         raise CommandError(output.say("one_source", names=", ".join(given)))
     here = Path.cwd()
+    if not given or named.staged or named.base or named.commit:
+        note_repository(output)
     if not given:
         return _unnamed(here, output)
     if named.staged:
@@ -280,7 +283,6 @@ def _known(path: Path, output: Output) -> frozenset[str]:
 def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], output: Output) -> None:
     """Write the report in every format, and keep it for the dashboard."""
     from kodo.cli.kept_reports import keep_report
-    from kodo.jobs.report import terminal
     from kodo.jobs.report.formats import FORMATS
 
     keep_report("review", report.source, report)
@@ -289,6 +291,8 @@ def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], outpu
             write_atomically(file, FORMATS[name](report))
             output.note("written", path=file)
         elif name == "text" and sys.stdout.isatty():
+            from kodo.jobs.report import terminal  # here: rich is for a terminal's colours and for text
+
             width = shutil.get_terminal_size().columns
             output.result(terminal.render(report, colour=True, width=width), end="")
         else:

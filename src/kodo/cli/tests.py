@@ -12,6 +12,7 @@ from kodo.cli.files import write_atomically
 from kodo.cli.job_options import ModelOptions, ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
+from kodo.cli.places import note_place
 from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 
@@ -88,7 +89,7 @@ def tests(
     Exits with 1 if documented behaviour does not hold (this may be a bug), 3 if no test was accepted or the model
     failed before the end, 2 if the target cannot be tested or there is no sandbox.
     """
-    from kodo.jobs.testgen.job import default_file, testgen, worst_case
+    from kodo.jobs.testgen.job import default_file, project_of, testgen, worst_case
     from kodo.jobs.testgen.model import Options, TestgenError
     from kodo.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
 
@@ -97,6 +98,7 @@ def tests(
     if print_only:
         outputs = [(name, where) for name, where in outputs if where is not None]
     try:
+        note_place("project", project_of(target), output)
         file = to or default_file(target)
         wanted = Options(
             framework=framework,

@@ -247,6 +247,16 @@ def default_file(target: str) -> Path:
 
 
 @_as_testgen_error()
+def project_of(target: str) -> Path:
+    """The folder of the project that a target is in, whose files a run sees.
+
+    Raises:
+        TestgenError: the target cannot be read.
+    """
+    return load(Path(target.partition("::")[0])).root
+
+
+@_as_testgen_error()
 def worst_case(target: str, options: Options) -> tuple[int, int]:
     """The most requests, and tokens in and out, that a run with the model can take.
 
