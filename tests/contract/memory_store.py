@@ -67,6 +67,7 @@ class MemoryStore(Store):
         self._replays: dict[tuple[str, str], ReplayRow] = {}
         self._keys: dict[str, KeyRow] = {}
         self._key_spending: dict[tuple[str, int], KeySpending] = {}
+        self._charges: set[str] = set()
 
     async def open(self) -> None:
         """See ``Store``."""
@@ -358,7 +359,9 @@ class MemoryStore(Store):
 
     async def charge_key(self, charge: KeyCharge) -> None:
         """See ``Store``."""
-        self._charge(charge)
+        if not charge.id or charge.id not in self._charges:
+            self._charge(charge)
+        self._charges.add(charge.id)
 
     def _charge(self, charge: KeyCharge | None) -> None:
         if charge is None:

@@ -747,6 +747,18 @@ async def test_what_a_key_spends_is_added_up_by_the_day(store: Store) -> None:
     assert await store.key_spending("3", 0) == {}
 
 
+async def test_a_charge_with_an_id_counts_once(store: Store) -> None:
+    """However often it is sent, and at the same time; another id is another charge, and so is each without one."""
+    made = msgspec.structs.replace(charge(KeySpending(7, 9)), id="charge_1", at=1e9)
+    await asyncio.gather(*(store.charge_key(made) for _ in range(5)))
+    await store.charge_key(made)
+    assert await store.key_spending("1", 0) == {20_000: KeySpending(7, 9)}
+    await store.charge_key(msgspec.structs.replace(made, id="charge_2"))
+    await store.charge_key(charge(KeySpending(1)))
+    await store.charge_key(charge(KeySpending(1)))
+    assert await store.key_spending("1", 0) == {20_000: KeySpending(16, 18)}
+
+
 def charge(spending: KeySpending, *, key_id: str = "1", day: int = 20_000) -> KeyCharge:
     """What an answer adds to what a key has spent."""
     return KeyCharge(key_id=key_id, day=day, spending=spending)

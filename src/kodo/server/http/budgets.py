@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
+from uuid import uuid4
+
+import msgspec
 
 from kodo.server.config import NO_PRICES, LimitSettings, Settings
 from kodo.server.http.errors import BudgetSpent
@@ -37,6 +40,8 @@ BUDGETS: Final[Mapping[str, tuple[Unit, Period]]] = {
 }
 """The budgets by their name in a key and in the settings: what is counted, and for how long."""
 DAY_SECONDS: Final = 86_400
+_TOGETHER: Final = 100
+"""Charges that were held back and are written at the same time: a store commits them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,8 @@ class Budgets:
         self._now = now
         self._counted: dict[str, bool] = {}
         """Whether a key has a budget, of those that were seen here."""
-        self._unwritten: dict[tuple[str, int], KeySpending] = {}
-        """What was spent, by key and day, and the store did not take."""
+        self._unwritten: dict[str, KeyCharge] = {}
+        """What was spent, by the charge's id, and the store did not take, or did not say whether it did."""
         self._writing: asyncio.Task[None] | None = None
 
     def limits_of(self, key: KeyRow) -> dict[str, float]:
@@ -152,7 +157,7 @@ class Budgets:
 
     async def charge(self, charge: KeyCharge) -> None:
         """See :class:`~kodo.server.lifecycle.charging.KeyBudgets`."""
-        await self._write(charge)
+        await self._write(msgspec.structs.replace(charge, id=f"charge_{uuid4().hex}", at=self._now()))
 
     async def written(self) -> None:
         """Wait until what the store did not take is in it, or it has failed again."""
@@ -176,9 +181,9 @@ class Budgets:
         """What a key has spent today and this month, also what the store has not taken."""
         first, today = first_of_month(now), day_of(now)
         days = dict(await self._store.key_spending(key_id, first))
-        for (held, day), spending in self._unwritten.items():
-            if held == key_id and day >= first:
-                days[day] = add_spending(days.get(day, NOTHING), spending)
+        for charge in self._unwritten.values():
+            if charge.key_id == key_id and charge.day >= first:
+                days[charge.day] = add_spending(days.get(charge.day, NOTHING), charge.spending)
         month = NOTHING
         for spending in days.values():
             month = add_spending(month, spending)
@@ -187,18 +192,19 @@ class Budgets:
     async def _write_held(self) -> None:
         """Write what the store did not take, until it does not again."""
         while self._unwritten:
-            (key_id, day), spending = next(iter(self._unwritten.items()))
-            del self._unwritten[key_id, day]
-            if not await self._write(KeyCharge(key_id=key_id, day=day, spending=spending)):
+            held = [self._unwritten.pop(name) for name in list(self._unwritten)[:_TOGETHER]]
+            if not all(await asyncio.gather(*map(self._write, held))):
                 return
 
     async def _write(self, charge: KeyCharge) -> bool:
-        """Store a charge; one that the store does not take is held for the next time, and the answer is no."""
+        """Store a charge; one that the store does not take is held for the next time, and the answer is no.
+
+        A store that says no may have taken it (a connection that is lost while a transaction ends): it knows its id again.
+        """
         try:
             await self._store.charge_key(charge)
         except StoreFailed as error:
-            place = charge.key_id, charge.day
-            self._unwritten[place] = add_spending(self._unwritten.get(place, NOTHING), charge.spending)
+            self._unwritten[charge.id] = charge
             logger.error("what key %s has spent could not be counted: %s", charge.key_id, error.message)
             return False
         except Exception:  # what no store can take is left out; other keys go on

@@ -62,6 +62,10 @@ class KeyCharge(Value, frozen=True, kw_only=True):
     key_id: str
     day: int
     spending: KeySpending
+    id: str = ""
+    """By which a store knows again a charge that it may have taken already; empty: the row that it comes with says so."""
+    at: float = 0.0
+    """When one with an id was made, in seconds since the epoch: it is known again for as long as an idempotency key."""
 
 
 class ResponseRow(Value, frozen=True, kw_only=True):

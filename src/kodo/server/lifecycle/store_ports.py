@@ -198,7 +198,7 @@ class KeyStore(Protocol):
         """Durable: a new key, or a changed one."""
 
     async def charge_key(self, charge: KeyCharge) -> None:
-        """Durable: add to what a key has spent, for an answer that is no stored response."""
+        """Durable: add to what a key has spent, for an answer that is no stored response; once for each id of a charge."""
 
     async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """What a key has spent, by the day, from the day ``since`` on."""

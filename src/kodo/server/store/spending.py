@@ -13,7 +13,15 @@ from kodo.server.store.sql import SqlConnection
 
 
 def add(connection: SqlConnection, charge: KeyCharge) -> None:
-    """Add a charge."""
+    """Add a charge; one whose id was added before is left out. Its id is kept as an idempotency key is, and pruned with them."""
+    if charge.id:
+        kept = connection.execute(
+            "INSERT INTO replays (owner, key, created_at, digest, status, headers, body) VALUES (?, ?, ?, ?, 200, ?, ?) "
+            "ON CONFLICT (owner, key) DO NOTHING",
+            (charge.key_id, charge.id, charge.at, b"", b"", b""),
+        )
+        if not connection.changed(kept):
+            return
     connection.execute(
         "INSERT INTO key_spending (key_id, day, tokens, nano_usd) VALUES (?, ?, ?, ?) "
         f"ON CONFLICT (key_id, day{connection.dialect.shard}) DO UPDATE SET "

@@ -343,6 +343,36 @@ async def test_a_write_that_may_have_been_kept_is_looked_for(
     assert [row.id for row in await store.unfinished()] == ["r"]
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_charge_whose_commit_has_no_answer_counts_once(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """It was taken and called failed, or it was not taken: what was held back is sent again with its id."""
+    store = await nodes()
+    budgets = Budgets(store, LimitSettings(tokens_per_day=100), {}, lambda: 1e9)
+    real = psycopg.Connection.execute
+    lost: list[str] = []
+
+    def execute(self: psycopg.Connection[Any], query: Any, *values: Any, **options: Any) -> Any:
+        if query != "COMMIT" or lost:
+            return real(self, query, *values, **options)
+        lost.append("COMMIT")
+        if done:
+            real(self, query, *values, **options)
+        self.close()
+        raise psycopg.OperationalError("the connection is gone")
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    with monkeypatch.context() as away:
+        away.setattr(writer, "RETRY_SECONDS", 0.0)
+        await budgets.charge(KeyCharge(key_id="k", day=5, spending=KeySpending(7, 9)))
+    assert (lost, len(budgets._unwritten)) == (["COMMIT"], 1)
+    for _ in range(2):
+        await budgets.written()
+        assert await store.key_spending("k", 0) == {5: KeySpending(7, 9)}
+    assert not budgets._unwritten
+
+
 async def test_a_refused_commit_fails_its_batch_only(
     nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
