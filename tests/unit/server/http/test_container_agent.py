@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from kodo.server.http.containers.inside import agent, kernel
 
 
 @pytest.fixture(autouse=True)
-def no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside of a container nothing that runs is the agent's to end."""
-    monkeypatch.setattr(agent.Agent, "_end_others", lambda self: False)
+def no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a container nothing that runs is the agent's to end, so it may not even look for it."""
+    monkeypatch.setattr(agent, "_running", lambda: pytest.fail("it looked for others to end"))
 
 
 RUN = {"do": "run", "seconds": 20.0, "most": 100}
@@ -49,3 +50,14 @@ def test_what_cannot_be_is_an_error_and_not_the_end(tmp_path: Path) -> None:
     assert made.answer(shell, b"echo a\0b") == ({"error": "embedded null byte"}, b"")
     assert made.answer(shell, b"echo " + b"x" * 200_000) == ({"error": "Argument list too long"}, b"")
     assert made.answer({"do": "put", "path": "a"}, b"x")[0]["stamp"] > 0
+
+
+@pytest.mark.parametrize("outside", [None, str(Path("/proc/self/ns/pid").readlink())])
+def test_without_a_namespace_of_its_own_it_ends_nothing(
+    outside: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orphan's parent is process 1 as well: what runs beside it there is other people's."""
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    made = agent.Agent(sys.executable, kernel.__file__, str(tmp_path), outside)
+    answer, output = made.answer({"do": "shell", "seconds": 20.0, "most": 100}, b"echo a")
+    assert (answer["clean"], output) == (False, b"a\n")

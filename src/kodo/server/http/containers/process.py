@@ -11,6 +11,7 @@ import contextlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
@@ -30,6 +31,7 @@ _BROKEN: Final = (
     asyncio.LimitOverrunError,
     msgspec.MsgspecError,
 )
+_PID_NAMESPACE: Final = Path("/proc/self/ns/pid")
 _INSIDE: Final = f"{LIB}/kodo/server/http/containers/inside"
 
 
@@ -78,7 +80,16 @@ class ContainerProcess:
             "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
         launch = sandbox.launch(
-            [PYTHON, "-I", "-S", f"{_INSIDE}/agent.py", PYTHON, f"{_INSIDE}/kernel.py", FOLDER],
+            [
+                PYTHON,
+                "-I",
+                "-S",
+                f"{_INSIDE}/agent.py",
+                PYTHON,
+                f"{_INSIDE}/kernel.py",
+                FOLDER,
+                str(_PID_NAMESPACE.readlink()),
+            ],
             limits=limits,
             env=environment,
             folders={FOLDER: disk_bytes},

@@ -1,10 +1,10 @@
 """The first program of a container: keeps its Python, runs commands, and hands files in and out.
 
-    python -I -S agent.py PYTHON KERNEL FOLDER
+    python -I -S agent.py PYTHON KERNEL FOLDER OUTSIDE
 
 Requests come on standard input, answers go to standard output: each a line of JSON, then as many bytes as its ``size``
-says. Stands alone, and knows nothing of limits but those that a request names. The server believes nothing of what it
-answers: the code that runs here may have taken it over.
+says. OUTSIDE is the namespace of processes that the server is in. Stands alone, and knows nothing of limits but those that a
+request names. The server believes nothing of what it answers: the code that runs here may have taken it over.
 
 Between two requests nothing runs: the Python is stopped, and what else was started is ended.
 """
@@ -28,6 +28,7 @@ GRACE_SECONDS = 2.0
 FLOOD = 8
 """Output beyond this many times of what is kept ends the call."""
 ROUNDS = 40
+PID_NAMESPACE = "/proc/self/ns/pid"
 _SET_DUMPABLE = 4
 
 
@@ -108,9 +109,14 @@ class Kernel:
 
 
 class Agent:
-    """Answers requests, one after the other."""
+    """Answers requests, one after the other.
 
-    def __init__(self, python: str, program: str, folder: str) -> None:
+    ``outside`` is the namespace of processes that the server is in, as ``PID_NAMESPACE`` names it. Other processes are ended
+    in another one only; where it is not given, none are.
+    """
+
+    def __init__(self, python: str, program: str, folder: str, outside: str | None = None) -> None:
+        self._is_apart = outside is not None and os.readlink(PID_NAMESPACE) != outside
         self._place = (python, program, folder)
         self._folder = folder
         self._kernel: Kernel | None = None
@@ -208,7 +214,7 @@ class Agent:
         """End what a call has left running, and stop the Python; whether that succeeded."""
         if self._kernel is not None:
             self._kernel.stop()
-        if os.getppid() != 1:  # not the first process of a namespace: nothing here is known to be ours
+        if not self._is_apart or os.getppid() != 1:  # nothing here is known to be ours
             return False
         spared = {1, os.getpid(), 0 if self._kernel is None else self._kernel.pid}
         for _ in range(ROUNDS):
@@ -295,7 +301,7 @@ def main() -> None:
         _SET_DUMPABLE, 0, 0, 0, 0
     )  # no other process of the container opens its descriptors
     os.umask(0o022)
-    agent = Agent(*sys.argv[1:4])
+    agent = Agent(*sys.argv[1:5])
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():
         request = json.loads(line)
