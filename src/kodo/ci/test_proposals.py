@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kodo.jobs.review import reading
-from kodo.jobs.review.behaviour import can_run
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import SourceError
+from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.source import BaseSource
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import SandboxError

@@ -37,9 +37,9 @@ from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.inputs_of_tests import instances, is_alike, test_folders, written_calls
 from kodo.jobs.review.javascript import behaviour as javascript
-from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.recording import ChangedModule, Recording, recording
+from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
@@ -163,18 +163,6 @@ def _has_time(file: ChangedFile, end: float, found: Behaviour) -> bool:
         return True
     found.not_run.append(f"{file.path}: the budget of seconds was used up")
     return False
-
-
-def can_run(file: ChangedFile) -> bool:
-    """Whether a file is Python that is not a test and is there in both versions."""
-    return (
-        file.language == "python"
-        and file.before is not None
-        and file.complete
-        and not file.whole
-        and file.path.endswith(".py")
-        and not is_test(file.path)
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,13 @@ from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
-from kodo.jobs.review.behaviour import can_run, compare_behaviour
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.languages import is_test_data
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
 from kodo.jobs.review.reading import ReviewInput, SourceError
+from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, load_settings
 from kodo.jobs.review.snippets import Proposer
 from kodo.jobs.review.source import PathsSource, ReviewSource, TextSource
@@ -143,6 +143,8 @@ class _ReviewState:
 
 def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | None) -> Executed:
     """Run changed functions in both versions and take what differs; returns what was run."""
+    from kodo.jobs.review.behaviour import compare_behaviour  # here: a third of what a review imports
+
     seconds = min(work.options.run_seconds, work.deadline.left)
     behaviour = compare_behaviour(material, work.files, seconds, proposer)
     work.notes += proposer.notes if proposer else []
