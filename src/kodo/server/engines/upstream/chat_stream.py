@@ -13,14 +13,21 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from kodo.server.engines.upstream.chat_chunk import (
+    UpstreamChoice,
+    UpstreamChunk,
+    UpstreamDelta,
+    decode_chunks,
+)
 from kodo.server.engines.upstream.chat_request import ToolLabel
-from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues
+from kodo.server.engines.upstream.finish_reasons import read_finish_reason
+from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues, mask
 from kodo.server.engines.upstream.profile import Profile
-from kodo.server.engines.upstream.refusal import failed_in_answer
+from kodo.server.engines.upstream.refusal import failed_in_answer, not_an_answer, says_error
 from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
 from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls
 from kodo.server.engines.upstream.unknown_tools import UnknownCall
-from kodo.server.engines.upstream.usage import read_usage
+from kodo.server.engines.upstream.usage import merge_usage, read_usage
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.lifecycle.ports import (
     EngineEvent,
@@ -31,47 +38,14 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
     Usage,
 )
-from kodo.server.wire.foreign_json import NotJson, read_json_as
+from kodo.server.wire.foreign_json import NotJson
 from kodo.server.wire.items import Logprob, TopLogprob
 
 logger = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN: Final = 4
 """What an answer is counted as where its server reports no usage."""
-_LENGTH: Final = {
-    "length",
-    "max_tokens",
-    "max_output_tokens",
-    "max_completion_tokens",
-    "model_length",
-    "token_limit",
-}
-_FILTERED: Final = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal", "sensitive"}  # fmt: skip
-_STOPPED: Final = {"stop", "tool_calls", "tool_use", "function_call", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "completed", "complete", "done", "finished", "null", ""}  # fmt: skip
-_FAILED: Final = {
-    "error",
-    "network_error",
-    "insufficient_system_resource",
-    "abort",
-    "malformed_function_call",
-}
-
-
-class _Delta(Struct, frozen=True):
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    reasoning_content: str | list[Any] | None = None
-    reasoning: str | dict[str, Any] | list[Any] | None = None
-    reasoning_details: list[Any] | None = None
-    tool_calls: list[CallPart] | CallPart | None = None
-    function_call: FunctionDelta | None = None
-
-    @property
-    def only_text(self) -> str:
-        """The text, where that is all that it has, as in nearly every delta; else empty."""
-        if not isinstance(self.content, str) or self.reasoning_content or self.reasoning or self.tool_calls:
-            return ""
-        return "" if self.reasoning_details or self.function_call or self.refusal else self.content
+_TEXT_FIELDS: Final = ("text", "content", "thinking", "summary")
 
 
 class _TopLogprob(Struct, frozen=True):
@@ -86,42 +60,6 @@ class _Logprob(_TopLogprob, frozen=True):
 
 class _Logprobs(Struct, frozen=True):
     content: tuple[_Logprob, ...] | None = None
-
-
-class _Choice(Struct, frozen=True):
-    index: int | None = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-    logprobs: Any = None
-    stop_reason: Any = None
-    """vLLM: the stop string or token that ended the answer."""
-    matched_stop: Any = None
-    """SGLang: the same."""
-
-
-class _Chunk(Struct, frozen=True):
-    choices: tuple[_Choice, ...] | None = None
-    usage: Any = None
-    error: Any = None
-    timings: Any = None
-    object: Any = None
-    message: Any = None
-    detail: Any = None
-
-    @property
-    def failure(self) -> dict[str, Any] | None:
-        """The error that stands in place of an answer, in OpenAI's form or (vLLM, FastAPI, proxies) without its envelope."""
-        if self.error:
-            return {"error": self.error}
-        if self.choices is None and (self.object == "error" or self.message or self.detail):
-            return (
-                {"message": self.message, "detail": self.detail} if self.detail else {"message": self.message}
-            )
-        return None
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 class ChatStream:
@@ -148,6 +86,8 @@ class ChatStream:
         self._details: list[dict[str, Any]] = []
         self._waiting: list[EngineEvent] = []
         self._unknown_parts: set[str] = set()
+        self._begun = False
+        """Whether the server said anything of an answer."""
         self._reason: str | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
@@ -161,6 +101,11 @@ class ChatStream:
         """Calls of tools that were not offered, and nothing else called."""
         return [] if self._calls.count else self._calls.unknown
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server said why the answer ended: all of it is here."""
+        return self._reason is not None
+
     def feed(self, data: bytes) -> list[EngineEvent]:
         """The events that one event of the server stands for.
 
@@ -171,12 +116,20 @@ class ChatStream:
             self.done = True
             return []
         events: list[EngineEvent] = []
-        for chunk in _decode(data):
-            if (chunk.error or chunk.choices is None) and (failure := chunk.failure) is not None:
-                raise failed_in_answer(failure, self._profile, self._secrets)
-            if chunk.usage is not None:
-                self._usage = read_usage(chunk.usage) or self._usage
-            for choice in chunk.choices or ():
+        try:
+            chunks = decode_chunks(data)
+        except NotJson as error:
+            raise not_an_answer(data, self._secrets) from error
+        for chunk in chunks:
+            if not isinstance(chunk, UpstreamChunk):
+                if says_error(chunk):
+                    raise failed_in_answer(chunk, self._profile, self._secrets)
+                self._note_counts(chunk.get("usage"))
+                continue
+            self._note_counts(chunk.counts)
+            for choice in chunk.choices:
+                if choice.error:
+                    raise failed_in_answer({"error": choice.error}, self._profile, self._secrets)
                 if not choice.index:  # one answer was asked for
                     events += self._read_choice(choice)
         return events
@@ -216,7 +169,8 @@ class ChatStream:
             and not self._logprobs
         )
 
-    def _read_choice(self, choice: _Choice) -> list[EngineEvent]:
+    def _read_choice(self, choice: UpstreamChoice) -> list[EngineEvent]:
+        self._begun = True
         self._reason = choice.finish_reason or self._reason
         for stopped_by in (choice.stop_reason, choice.matched_stop):
             if isinstance(stopped_by, str) and stopped_by in self._stops:
@@ -231,27 +185,32 @@ class ChatStream:
             return [TextDelta(text=text)]
         return list(self._read(delta))
 
+    def _note_counts(self, usage: Any) -> None:
+        if usage is not None and (counts := read_usage(usage)) is not None:
+            self._usage = merge_usage(self._usage, counts)
+
     def _end(self, cap: int | None) -> str:
+        if not self._begun:
+            raise EngineFailed("The model's server sent no answer.")
         if self._reason is None:
             if not self.done and self._usage is None:
                 raise EngineFailed("The model's server ended in the middle of the answer.")
             full = cap is not None and self._usage is not None and self._usage.output >= cap
             return "length" if full else "stop"
-        reason = self._reason.strip().lower().replace("-", "_")
-        if reason in _LENGTH:
-            return "length"
-        if reason in _FILTERED:
-            return "content_filter"
-        if reason in _FAILED:
-            raise EngineFailed(f"The model's server ended the answer with '{reason}'.")
-        if reason not in _STOPPED:
-            logger.info("unknown finish reason %r is taken as a stop", self._reason[:64])
-        return "stop"
+        reason = self._reason.strip()
+        ending = read_finish_reason(reason)
+        said = self._characters or self._calls.count or self._calls.unknown or self._calls.open
+        if ending == "failed" or (not said and (ending == "unknown" or reason == "tool_calls")):
+            raise EngineFailed(f"The model's server ended the answer with '{mask(reason, self._secrets)}'.")
+        if ending == "unknown":
+            logger.info("unknown finish reason %r is taken as a stop", reason[:64])
+            return "stop"
+        return ending
 
-    def _read(self, delta: _Delta) -> Iterator[EngineEvent]:
+    def _read(self, delta: UpstreamDelta) -> Iterator[EngineEvent]:
         if delta.reasoning_details:
             self._merge_details(delta.reasoning_details)
-        reasoning = _text(delta.reasoning_content) or _text(delta.reasoning)
+        reasoning = _text(delta.reasoning_content) or _text(delta.reasoning) or _text(delta.reasoning_details)
         if reasoning:
             yield from self._reasoning(reasoning)
         if delta.content:
@@ -367,16 +326,6 @@ class ChatStream:
             self._characters += len(function.arguments)
 
 
-def _decode(data: bytes) -> list[_Chunk]:
-    """The chunks of an event; one a line where the server left out the line between events."""
-    try:
-        return [read_json_as(_CHUNK, data)]
-    except NotJson as error:
-        if b"\n" in data:
-            return [chunk for line in data.split(b"\n") if line.strip() for chunk in _decode(line)]
-        raise EngineFailed("The model's server sent something that is not an answer.") from error
-
-
 def _text(value: Any) -> str:
     """The text of a string, of parts, or of an object with a text in it."""
     if isinstance(value, str):
@@ -384,7 +333,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_text(part) for part in value)
     if isinstance(value, dict):
-        return _text(value.get("text") or value.get("content") or value.get("thinking") or "")
+        return _text(next((value[name] for name in _TEXT_FIELDS if value.get(name)), ""))
     return ""
 
 

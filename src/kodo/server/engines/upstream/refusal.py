@@ -1,7 +1,8 @@
 """A server's error as one of kodo's: what it says why, in which of the many forms errors have.
 
 OpenAI's envelope, FastAPI's ``detail``, a bare ``message`` (Mistral, older vLLM), a list (Gemini), a string (Ollama),
-and the error of a provider inside OpenRouter's ``metadata``.
+``msg`` or ``status_msg`` (GLM, MiniMax) and the error of a provider inside OpenRouter's ``metadata``. With any of them the
+status may be 200: then the error's own code says what it is.
 """
 
 from __future__ import annotations
@@ -32,6 +33,22 @@ MAX_RETRY_SECONDS = 120.0
 _OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
 _TEXT_FIELD = re.compile(r"^(?:input|messages|prompt|instructions)$|(?:^input\[\d+\]|content|text)$")
 """Fields that hold the prompt: one whose string is too long is a prompt that does not fit, unlike an id or a name."""
+_MESSAGES = (
+    "message",
+    "msg",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "status_msg",
+    "error_description",
+)
+_CODES = ("code", "status_code", "error_code", "status")
+_BUSY = {"rate_limit_exceeded", "rate_limit_error", "rate_limit", "too_many_requests", "resource_exhausted", "insufficient_quota"}  # fmt: skip
+_OVERLOADED = {"overloaded_error", "overloaded", "server_is_overloaded", "server_overloaded", "engine_overloaded_error"}  # fmt: skip
+_STATUS_IN_WORDS = re.compile(r"(?i)\b(?:error code|status(?: code)?|http)[: ]+(?P<status>[45]\d\d)\b")
+_WAIT = re.compile(
+    r"(?i)\b(?:retry|try again)(?: again)? (?:in|after) (?:(?P<minutes>\d+)m(?!s) ?)?(?:(?P<number>[\d.]+) ?(?P<unit>ms|s)\w*)?"
+)
 _QUOTA = re.compile(r"(?i)quota|billing|credit|insufficient balance")
 _PARAMETER = re.compile(
     r"(?i)(?:unsupported|unknown|unrecognized|unexpected|extra|unpermitted|not permitted|invalid)[^'\"`]{0,60}"
@@ -78,21 +95,24 @@ def refusal_of(status: int, value: Any) -> UpstreamRefusal:
     """What an error says that stands in a decoded body or event."""
     if isinstance(value, list):
         value = value[0] if value else {}
-    error = value.get("error", value) if isinstance(value, dict) else value
+    error = value
+    if isinstance(value, dict):
+        envelopes = (value.get(name) for name in ("error", "errors", "base_resp", "fault"))
+        error = next((one for one in envelopes if one), value)
+    if isinstance(error, list):
+        error = error[0]
     if isinstance(error, str):
-        return UpstreamRefusal(status=status, message=error)
+        return UpstreamRefusal(status=status, message=error, code=_code(value))
     if not isinstance(error, dict):
         return UpstreamRefusal(status=status)
-    message, param = error.get("message"), error.get("param")
-    code = str(error.get("code") or "")
+    message, param = next((error[name] for name in _MESSAGES if error.get(name)), None), error.get("param")
+    code = _code(error)
     if not message and "detail" in error:
         message, param, code = _detail(error["detail"])
     if isinstance(message, dict | list):
         inner = refusal_of(status, {"detail": message} if isinstance(message, list) else message)
         message, param = inner.message or msgspec.json.encode(message).decode(), inner.param or param
     message = str(message or "") + _provider_words(status, error.get("metadata"))
-    if not code or code.isdigit():
-        code = str(error.get("type") or error.get("status") or "")
     return UpstreamRefusal(
         status=status,
         message=message,
@@ -100,6 +120,36 @@ def refusal_of(status: int, value: Any) -> UpstreamRefusal:
         param=param if isinstance(param, str) else None,
         fields=error,
     )
+
+
+def says_error(value: dict[str, Any]) -> bool:
+    """Whether an object in place of an answer is an error, and not a count or a sign of life."""
+    state = value.get("base_resp")
+    if isinstance(state, dict) and not value.get("error"):
+        return bool(state.get("status_code"))
+    return bool(value.get("error") or value.get("object") == "error" or refusal_of(500, value).message)
+
+
+def _code(error: Any) -> str:
+    """A word for the error, if there is one."""
+    if not isinstance(error, dict):
+        return ""
+    found = (str(error.get(name) or "") for name in ("code", "error_code", "type", "status"))
+    return next((code for code in found if code and not code.isdigit() and code != "error"), "")
+
+
+def _stated_status(value: Any, refusal: UpstreamRefusal) -> int | None:
+    """The status that an error inside of an answer stands for. None: it does not say."""
+    for fields in (refusal.fields, value if isinstance(value, dict) else {}):
+        for name in _CODES:
+            number = _number(fields.get(name))
+            if 400 <= number < 600:
+                return number
+    code = refusal.code.lower()
+    if code in _BUSY or code in _OVERLOADED:
+        return 429 if code in _BUSY else 529
+    found = _STATUS_IN_WORDS.search(refusal.message)
+    return int(found["status"]) if found else None
 
 
 def _provider_words(status: int, metadata: Any) -> str:
@@ -134,10 +184,13 @@ def translate(
         return overflow
     status = refusal.status
     reason = mask(refusal.message, secrets)
-    if status == 429:
-        if _QUOTA.search(refusal.code) or _QUOTA.search(reason):
+    if status in (429, 529):
+        stated = _stated_wait(refusal)
+        waits = stated is not None or "retry-after" in headers or "retry-after-ms" in headers
+        if not waits and (_QUOTA.search(refusal.code) or _QUOTA.search(reason)):
             return EngineUnavailable(f"The model's server refuses: {reason or 'its quota is used up'}")
-        return Overloaded(_with("The model's server is busy", reason), retry_after=retry_after(headers))
+        wait = retry_after(headers) if stated is None else stated
+        return Overloaded(_with("The model's server is busy", reason), retry_after=wait)
     if status in (401, 403):
         return EngineUnavailable(
             _with("The model's server does not accept the key in this server's settings", reason)
@@ -161,11 +214,40 @@ def translate(
 def failed_in_answer(value: Any, profile: Profile, secrets: HiddenValues = NOTHING_HIDDEN) -> ServiceError:
     """An error that stands in the stream in place of the answer."""
     refusal = refusal_of(500, value)
+    status = _stated_status(value, refusal)
     overflow = _overflow(refusal, profile, secrets)
+    if overflow is None and status is not None and (status < 500 or status == 529):
+        return translate(msgspec.structs.replace(refusal, status=status), {}, profile, secrets)
     if overflow is not None:
         return overflow
     reason = mask(refusal.message, secrets)
     return EngineFailed(_with("The model's server reported an error in the middle of the answer", reason))
+
+
+def not_an_answer(data: bytes, secrets: HiddenValues = NOTHING_HIDDEN) -> EngineFailed:
+    """An event that cannot be read, with its words if it has any."""
+    words = mask(read_refusal(500, data[:2000]).message, secrets)
+    return EngineFailed(_with("The model's server sent something that is not an answer", words))
+
+
+def _stated_wait(refusal: UpstreamRefusal) -> float | None:
+    """Seconds to wait that the error itself names: Google's ``RetryInfo``, or its words."""
+    details = refusal.fields.get("details")
+    delays = (
+        [one.get("retryDelay") for one in details if isinstance(one, dict)]
+        if isinstance(details, list)
+        else []
+    )
+    words = next((f"retry in {delay}" for delay in delays if isinstance(delay, str)), refusal.message)
+    found = _WAIT.search(words)
+    if found is None or not (found["minutes"] or found["number"]):
+        return None
+    try:
+        number = float(found["number"] or 0)
+    except ValueError:
+        return None
+    seconds = number / 1000 if found["unit"] == "ms" else number
+    return min(seconds + 60 * int(found["minutes"] or 0), MAX_RETRY_SECONDS)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

@@ -16,7 +16,7 @@ from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues
 from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
 from kodo.server.engines.upstream.profile import Profile
-from kodo.server.engines.upstream.refusal import failed_in_answer
+from kodo.server.engines.upstream.refusal import failed_in_answer, not_an_answer
 from kodo.server.engines.upstream.responses_request import label_key
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.engines.upstream.usage import read_usage
@@ -79,6 +79,11 @@ class ResponsesStream:
         """Whether the last event was seen."""
 
     @property
+    def ended(self) -> bool:
+        """Whether the server said why the answer ended: all of it is here."""
+        return self._reason is not None
+
+    @property
     def unknown_calls(self) -> list[UnknownCall]:
         """Calls of tools that were not offered, and nothing else called."""
         return [] if self._calls else self._unknown
@@ -95,9 +100,9 @@ class ResponsesStream:
         try:
             event = read_json(data)
         except NotJson as error:
-            raise EngineFailed("The model's server sent something that is not an answer.") from error
+            raise not_an_answer(data, self._secrets) from error
         if not isinstance(event, dict):
-            raise EngineFailed("The model's server sent something that is not an answer.")
+            raise not_an_answer(data, self._secrets)
         if event.get("object") == "response":  # the server does not stream
             return [*self._whole(event)]
         return [*self._read(str(event.get("type", "")), event)]

@@ -8,6 +8,8 @@ from kodo.server.lifecycle.errors import EngineFailed
 
 MAX_EVENT_BYTES: Final = 32 * 2**20
 _BOM = b"\xef\xbb\xbf"
+_ERROR_FIELD: Final = b"error: {"
+"""llama.cpp sends an error in the middle of an answer in a field of this name."""
 
 
 class EventParser:
@@ -44,6 +46,8 @@ class EventParser:
                 self._take(events)
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            elif line.startswith(_ERROR_FIELD):
+                self._data.append(line[len(_ERROR_FIELD) - 1 :])
         return events
 
     def flush(self) -> list[bytes]:
@@ -52,6 +56,8 @@ class EventParser:
         line = self._pending.strip()
         if line.startswith(b"data:"):
             self._data.append(line[5:].strip())
+        elif line.startswith(_ERROR_FIELD):
+            self._data.append(line[len(_ERROR_FIELD) - 1 :])
         self._take(events)
         return events
 

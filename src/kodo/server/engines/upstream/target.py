@@ -68,6 +68,10 @@ class AnswerReader(Protocol):
     done: bool
 
     @property
+    def ended(self) -> bool:
+        """Whether the server said why the answer ended: all of it is here."""
+
+    @property
     def unknown_calls(self) -> list[UnknownCall]:
         """Calls of tools that were not offered, where nothing else was called."""
 
@@ -241,12 +245,13 @@ class Target:
         """The events of an answer, in batches as they arrive."""
         exchange = await self._open(body, cap)
         begun = whole = False
+        form = exchange.headers.get("content-type", "")
         try:
-            if "json" in exchange.headers.get(
-                "content-type", ""
-            ) and "event-stream" not in exchange.headers.get(
-                "content-type", ""
-            ):  # the server does not stream
+            if "text/html" in form:
+                raise EngineUnavailable(
+                    "The model's server sent a web page in place of an answer; the URL in this server's settings may be wrong."
+                )
+            if "json" in form and "event-stream" not in form:  # the server does not stream
                 yield reader.feed(await exchange.read(MAX_WHOLE_BYTES))
                 reader.done = True
                 return
@@ -264,6 +269,8 @@ class Target:
                     return
             whole = True
         except ConnectionLost as error:
+            if reader.ended:
+                return  # nothing of the answer is missing
             if begun:
                 raise EngineFailed("The model's server broke off in the middle of the answer.") from error
             raise EngineUnavailable("The model's server cannot be reached.") from error

@@ -22,7 +22,8 @@ _THINK: Final = {
 _CHANNEL, _START, _MESSAGE = "<|channel|>", "<|start|>", "<|message|>"
 _CALL: Final = "to=functions."
 """A recipient right behind a role that the prompt has opened."""
-_OPENERS: Final = (*_THINK, _CHANNEL, _START, _CALL)
+_OPENERS: Final = (*_THINK, *_THINK.values(), _CHANNEL, _START, _CALL)
+"""A closing mark, too: the thoughts before it were sent apart, or there are none."""
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
 
@@ -80,6 +81,8 @@ class TextChannels:
             elif opener in _THINK:
                 self._mode, self._close = "think", _THINK[opener]
                 self._pending = text[len(opener) :].lstrip("\n")
+            elif opener in _THINK.values():
+                self._mode, self._pending, self._trim = "plain", text[len(opener) :], True
             else:
                 self._mode, self._pending = "harmony", text
         if self._mode == "think":

@@ -3,14 +3,18 @@
 Servers leave out ``index``, or say 0 for every call, or make a new id for every delta, or let the deltas of several
 calls take turns. A call begins with an id that is new, an index that is new, or a name behind a call that is whole.
 Calls come out one after the other: the later ones wait while an earlier one is not whole JSON.
+
+Arguments begin with a placeholder that the real ones follow, or are sent once more at the end, or are JSON inside of a
+JSON string: what is handed out is one object.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +42,13 @@ class CallPart(Struct, frozen=True):
     extra_content: Any = None
 
 
+_PLACEHOLDERS: Final = ("", "{}", "[]", "null", '""')
+"""Arguments that say that there are none, or none yet."""
+_PREFIXES: Final = ("functions.", "functions__", "default_api.", "default_api:", "tools.")
+_NUMBERED: Final = re.compile(r":\d+$")
+"""Kimi's models write ``functions.NAME:0``."""
+
+
 @dataclass
 class _Call:
     index: int | None
@@ -49,7 +60,36 @@ class _Call:
     label: ToolLabel | None = None
     started: bool = False
     closed: bool = False
+    repeats: bool = False
+    """Whether the arguments were whole, and are sent once more."""
     fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def held(self) -> bool:
+        """Whether the arguments so far may turn out to be something else."""
+        text = self.text.lstrip()
+        return text.startswith('"') or text.rstrip() in _PLACEHOLDERS
+
+    def add(self, more: str) -> None:
+        """Take more of the arguments. An object ends them: what follows it is the same once more."""
+        if self.text.strip() in _PLACEHOLDERS and more.strip():
+            self.text = ""
+        if not self.repeats and more.lstrip().startswith("{") and self.text.rstrip().endswith("}"):
+            self.repeats = self.whole
+        if not self.repeats:
+            self.text += more
+
+    def tidy(self) -> None:
+        """Bring the arguments into their form: they are all here."""
+        if self.text.strip() in _PLACEHOLDERS:
+            self.text = "{}"  # clients parse them
+        elif self.held:
+            try:
+                inner = read_json(self.text)
+                if isinstance(inner, str) and isinstance(read_json(inner), dict):
+                    self.text = inner
+            except NotJson:
+                return  # no JSON inside: they stay as the model wrote them
 
     @property
     def whole(self) -> bool:
@@ -107,7 +147,7 @@ class ToolCalls:
             if function.name and function.name != call.name and not call.started:
                 call.name += function.name
             if not call.closed:
-                call.text += _arguments(function.arguments, call)
+                call.add(_arguments(function.arguments))
         yield from self._advance()
 
     def begin(self, name: str) -> Iterator[EngineEvent]:
@@ -193,8 +233,13 @@ class ToolCalls:
                 return
             call.started = True
             yield self._start(call, call.label)
-        if call.label is not None and call.label.kind != "custom" and call.sent < len(call.text):
-            text, call.sent = call.text[call.sent :], len(call.text)
+        if call.label is not None and call.label.kind != "custom" and not call.held:
+            yield from self._send(call)
+
+    @staticmethod
+    def _send(call: _Call) -> Iterator[EngineEvent]:
+        text, call.sent = call.text[call.sent :], len(call.text)
+        if text:
             yield CallDelta(text=text)
 
     def _start(self, call: _Call, label: ToolLabel) -> CallStart:
@@ -216,20 +261,20 @@ class ToolCalls:
                     UnknownCall(name=call.name, arguments=call.text or "{}", fields=call.fields)
                 )
             return
+        if not (cut and call.held):
+            call.tidy()
         if call.label.kind == "custom":
             yield CallDelta(text=_custom_input(call.text))
-        elif not call.text.strip() and not cut:
-            yield CallDelta(text="{}")  # clients parse the arguments
+        else:
+            yield from self._send(call)
         if call.fields:
             yield ProviderFields(state=ProviderState(origin=self._origin, fields=call.fields))
 
 
-def _arguments(value: str | dict[str, Any] | list[Any] | None, call: _Call) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return "" if call.text else msgspec.json.encode(value).decode()
+def _arguments(value: str | dict[str, Any] | list[Any] | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return msgspec.json.encode(value).decode()
 
 
 def _custom_input(text: str) -> str:
@@ -241,10 +286,14 @@ def _custom_input(text: str) -> str:
 
 
 def _nearest(name: str, labels: Mapping[str, ToolLabel]) -> ToolLabel | None:
-    """The tool that a name means which models write a little otherwise: ``functions.x``, other case, dashes."""
+    """The tool that a name means which models write a little otherwise: ``functions.x``, other case, dashes, a mark of
+    gpt-oss' channels behind it."""
 
     def plain(text: str) -> str:
-        return text.strip().removeprefix("functions.").removeprefix("functions__").replace("-", "_").lower()
+        text = _NUMBERED.sub("", text.partition("<|")[0].strip(" \n\"'"))
+        for prefix in _PREFIXES:
+            text = text.removeprefix(prefix)
+        return text.replace("-", "_").lower()
 
     found = [label for title, label in labels.items() if plain(title) == plain(name)]
     return found[0] if len(found) == 1 else None

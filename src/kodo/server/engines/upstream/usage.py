@@ -39,12 +39,34 @@ def read_usage(value: Any) -> Usage | None:
     if read is None and written is None:
         return None
     read, written = read or 0, written or 0
+    cached, cache_write = _first(value, _CACHED) or 0, _first(value, _CACHE_WRITE) or 0
+    reasoning, total = _first(value, _REASONING) or 0, _first(value, (("total_tokens",),)) or 0
+    if "cache_read_input_tokens" in value and "prompt_tokens" not in value:
+        read += cached + cache_write  # Anthropic counts them apart
+    apart = total - read - written if read else 0
+    if apart > 0 and apart in (cached, cached + cache_write):
+        read += apart
+    elif apart > 0 and (not reasoning or apart == reasoning):
+        written, reasoning = written + apart, apart  # xAI and Gemini count the thinking in the sum only
     return Usage(
         input=read,
-        cached=min(_first(value, _CACHED) or 0, read),
-        cache_write=_first(value, _CACHE_WRITE) or 0,
+        cached=min(cached, read),
+        cache_write=cache_write,
         output=written,
-        reasoning=min(_first(value, _REASONING) or 0, written),
+        reasoning=min(reasoning, written),
+    )
+
+
+def merge_usage(before: Usage | None, now: Usage) -> Usage:
+    """Counts of one answer that came in pieces: the later ones stand, but a zero says nothing."""
+    if before is None:
+        return now
+    return Usage(
+        input=now.input or before.input,
+        cached=now.cached or before.cached,
+        cache_write=now.cache_write or before.cache_write,
+        output=now.output or before.output,
+        reasoning=now.reasoning or before.reasoning,
     )
 
 
