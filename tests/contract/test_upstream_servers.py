@@ -26,7 +26,7 @@ from kodo.server.wire.items import (
     Reasoning,
     SummaryText,
 )
-from kodo.server.wire.tools import FunctionTool
+from kodo.server.wire.tools import FunctionTool, JsonObjectFormat
 
 TOOLS = (
     FunctionTool(
@@ -185,6 +185,40 @@ async def test_whatever_a_client_sets_the_server_takes_or_is_not_sent(
     )
     assert (await answer(engine, prompt)).text == "You said: Hello"
     assert standin.bodies[-1]["temperature"] == 0.2
+
+
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+async def test_every_effort_reaches_the_server_in_its_words(
+    standin: StandIn, engine: UpstreamEngine, effort: str
+) -> None:
+    """A server that knows other efforts gets the nearest one, at the first attempt."""
+    before = len(standin.bodies)
+    prompt = Prompt(items=(says("Hello"),), reasoning_effort=effort)
+    assert (await answer(engine, prompt)).text == "You said: Hello"
+    assert len(standin.bodies) == before + 1
+    assert any(name in str(standin.bodies[-1]) for name in ("effort", "thinking"))
+
+
+async def test_json_of_any_form_can_be_asked_for(standin: StandIn, engine: UpstreamEngine) -> None:
+    """Also of a server that takes it as a schema only."""
+    prompt = Prompt(items=(says("Hello"),), format=JsonObjectFormat())
+    assert (await answer(engine, prompt)).text == "You said: Hello"
+    sent = standin.bodies[-1]["response_format"]
+    assert sent["type"] == ("json_schema" if standin.behaviour.name == "lmstudio" else "json_object")
+
+
+async def test_the_user_may_speak_behind_the_output_of_a_tool(
+    standin: StandIn, engine: UpstreamEngine
+) -> None:
+    """Mistral wants words of the assistant between the two."""
+    first = await answer(
+        engine, Prompt(items=(says("What is the weather in Paris and Tokyo?"),), tools=TOOLS)
+    )
+    items = (says("What is the weather?"), *as_items(first), *outputs(first), says("Stop, and say hello."))
+    got = await answer(engine, Prompt(items=items, tools=TOOLS))
+    assert got.end.reason == "stop"
+    roles = [message["role"] for message in standin.bodies[-1]["messages"]]
+    assert roles[-2:] == (["assistant", "user"] if standin.behaviour.name == "mistral" else ["tool", "user"])
 
 
 async def test_a_prompt_that_does_not_fit_is_told_with_both_numbers(

@@ -32,10 +32,14 @@ async def recorded(
     headers: Sequence[str] = (),
     content_type: str = "text/event-stream",
     pieces: int | None = None,
+    refusals: Sequence[tuple[int, bytes]] = (),
 ) -> AsyncIterator[Recorded]:
-    """Answer each POST with the next body (the last one again and again) in ``pieces`` bytes at a time; GETs with 404."""
+    """Answer each POST with the next body (the last one again and again) in ``pieces`` bytes at a time; GETs with 404.
+
+    ``refusals``: statuses and bodies for the first POSTs.
+    """
     made = Recorded()
-    left = list(bodies)
+    left = [*refusals, *((status, body) for body in bodies)]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -52,10 +56,10 @@ async def recorded(
                     continue
                 made.paths.append(lines[0].split()[1])
                 made.bodies.append(json.loads(sent))
-                body = left.pop(0) if len(left) > 1 else left[0]
+                code, body = left.pop(0) if len(left) > 1 else left[0]
                 extra = "".join(f"{header}\r\n" for header in headers)
                 writer.write(
-                    f"HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\n{extra}connection: close\r\n\r\n".encode()
+                    f"HTTP/1.1 {code} X\r\ncontent-type: {content_type}\r\n{extra}connection: close\r\n\r\n".encode()
                 )
                 for at in range(0, len(body), pieces or len(body) or 1):
                     writer.write(body[at : at + (pieces or len(body))])

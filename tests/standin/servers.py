@@ -98,6 +98,13 @@ def _reason(turn: Turn) -> str:
     return "tool_calls" if turn.calls else "stop"
 
 
+def _check_effort(body: dict[str, Any], *known: str) -> None:
+    """Refuse an effort that is none of these."""
+    effort = body.get("reasoning_effort", known[0])
+    if effort not in known:
+        raise Refused(400, openai_error(f"invalid reasoning value: {effort!r} (must be one of {known})"))
+
+
 # --- vLLM -------------------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +250,7 @@ def _ollama(turn: Turn) -> Iterator[Chunk]:
 OLLAMA = Behaviour(
     name="ollama",
     stream=_ollama,
+    check=lambda body: _check_effort(body, "none", "low", "medium", "high", "max"),
     fields=frozenset(COMMON | {"max_tokens", "reasoning_effort"}),
     owned_by="library",
     one_system=True,
@@ -264,9 +272,16 @@ def _lmstudio(turn: Turn) -> Iterator[Chunk]:
     yield "data: [DONE]"
 
 
+def _lmstudio_check(body: dict[str, Any]) -> None:
+    _check_effort(body, "none", "low", "medium", "high", "xhigh")
+    if body.get("response_format", {}).get("type") == "json_object":
+        raise Refused(400, {"error": "'response_format.type' must be 'json_schema' or 'text'"})
+
+
 LMSTUDIO = Behaviour(
     name="lmstudio",
     stream=_lmstudio,
+    check=_lmstudio_check,
     fields=frozenset(COMMON | {"max_tokens", "logit_bias", "reasoning_effort"}),
     owned_by="organization_owner",
     one_system=True,
@@ -416,6 +431,7 @@ def _deepseek(turn: Turn) -> Iterator[Chunk]:
 
 
 def _deepseek_check(body: dict[str, Any]) -> None:
+    _check_effort(body, "minimal", "low", "medium", "high", "xhigh", "max")
     for message in body["messages"]:
         if message.get("tool_calls") and "reasoning_content" not in message:
             raise Refused(
@@ -430,7 +446,7 @@ def _deepseek_check(body: dict[str, Any]) -> None:
 DEEPSEEK = Behaviour(
     name="deepseek",
     stream=_deepseek,
-    fields=frozenset((COMMON | {"max_tokens", "reasoning_effort"}) - {"seed"}),
+    fields=frozenset((COMMON | {"max_tokens", "reasoning_effort", "thinking"}) - {"seed"}),
     overflow=(
         400,
         openai_error(
@@ -466,7 +482,13 @@ def _mistral(turn: Turn) -> Iterator[Chunk]:
 
 
 def _mistral_check(body: dict[str, Any]) -> None:
+    _check_effort(body, "none", "high")
+    before = ""
     for message in body["messages"]:
+        if (before, message["role"]) == ("tool", "user"):
+            words = "Unexpected role 'user' after role 'tool'"
+            raise Refused(400, {"object": "error", "message": words, "type": "invalid_request_message_order", "code": "3230"})  # fmt: skip
+        before = message["role"]
         ids = [call["id"] for call in message.get("tool_calls") or ()] + [
             message.get("tool_call_id", "000000000")
         ]
@@ -487,7 +509,7 @@ MISTRAL = Behaviour(
     name="mistral",
     stream=_mistral,
     fields=frozenset(
-        (COMMON | {"max_tokens", "parallel_tool_calls", "random_seed"})
+        (COMMON | {"max_tokens", "parallel_tool_calls", "random_seed", "reasoning_effort"})
         - {"seed", "logprobs", "top_logprobs", "stream_options"}
     ),
     overflow=(
@@ -519,6 +541,7 @@ def _gemini(turn: Turn) -> Iterator[Chunk]:
 
 
 def _gemini_check(body: dict[str, Any]) -> None:
+    _check_effort(body, "none", "minimal", "low", "medium", "high")
     for message in body["messages"]:
         for number, call in enumerate(message.get("tool_calls") or ()):
             signature = call.get("extra_content", {}).get("google", {}).get("thought_signature")

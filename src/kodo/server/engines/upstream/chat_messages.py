@@ -6,12 +6,12 @@ output stand in a user's message behind the outputs, because tool messages hold 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from kodo.server.engines.upstream.message_order import bridge_tools, fold_roles
 from kodo.server.engines.upstream.names import MAX_CALL_ID, exact_call_id, function_name, short_call_id
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS
@@ -45,7 +45,9 @@ def chat_messages(prompt: Prompt, profile: Profile, origin: str) -> list[dict[st
         InvalidRequest: an item or image cannot be sent to this server.
     """
     messages = list(_Messages(profile, origin, prompt).messages())
-    return _fold_system(messages) if profile.system == "fold" else messages
+    if profile.system == "fold":
+        messages = fold_roles(messages)
+    return bridge_tools(messages, profile.bridge) if profile.bridge else messages
 
 
 class _Messages:
@@ -159,7 +161,9 @@ class _Messages:
         message, self._open = self._open, None
         if message is None:
             return
-        if not message.get("tool_calls") and message["content"] is None:
+        if not message.get("tool_calls") and not message["content"]:
+            if len(message) == 2:
+                return  # nothing was said, and some servers refuse a message that is empty
             message["content"] = ""
         form = self._profile.reasoning_back
         if message.get("tool_calls") and self._profile.reasoning_required and form not in message:
@@ -278,57 +282,3 @@ def _object_text(arguments: str) -> str:
 def json_text(value: object) -> str:
     """A value as JSON text."""
     return msgspec.json.encode(value).decode()
-
-
-# --- system messages -------------------------------------------------------------------------------------------------
-
-
-def _fold_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One system message in front; each later one as a part of the user's turn at its place."""
-    leading = 0
-    while leading < len(messages) and messages[leading]["role"] == "system":
-        leading += 1
-    folded: list[dict[str, Any]] = []
-    if leading:
-        content = "\n\n".join(plain_text(message["content"]) for message in messages[:leading])
-        folded.append({"role": "system", "content": content})
-    carried: list[str] = []
-    for message in messages[leading:]:
-        if message["role"] == "system":
-            carried.append(plain_text(message["content"]))
-        elif message["role"] == "user" and carried:
-            folded.append({"role": "user", "content": _before("\n\n".join(carried), message["content"])})
-            carried = []
-        else:
-            if carried and message["role"] == "assistant":
-                _append_user(folded, "\n\n".join(carried))
-                carried = []
-            folded.append(message)
-    if carried:
-        _append_user(folded, "\n\n".join(carried))
-    return folded
-
-
-def _append_user(messages: list[dict[str, Any]], text: str) -> None:
-    last = messages[-1] if messages else None
-    if last is not None and last["role"] == "user":
-        content = last["content"]
-        longer = (
-            f"{content}\n\n{text}" if isinstance(content, str) else [*content, {"type": "text", "text": text}]
-        )
-        messages[-1] = {**last, "content": longer}
-    else:
-        messages.append({"role": "user", "content": text})
-
-
-def _before(text: str, content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    if isinstance(content, str):
-        return f"{text}\n\n{content}"
-    return [{"type": "text", "text": text}, *content]
-
-
-def plain_text(content: str | list[dict[str, Any]]) -> str:
-    """The words of a message's content."""
-    if isinstance(content, str):
-        return content
-    return re.sub(r"\s+$", "", "".join(part.get("text", "") for part in content))

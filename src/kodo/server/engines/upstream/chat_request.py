@@ -43,6 +43,13 @@ CUSTOM_INPUT: dict[str, Any] = {
 }
 
 
+ANY_OBJECT: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "json", "schema": {"type": "object"}},
+}
+"""``json_object`` as a schema."""
+
+
 class ToolLabel(Struct, frozen=True):
     """The tool behind a function name of the request."""
 
@@ -116,7 +123,11 @@ def _fit(body: dict[str, Any], prompt: Prompt, profile: Profile) -> None:
     for name, other in profile.rename.items():
         if name in body:
             body[other] = body.pop(name)
-    if prompt.reasoning_effort is not None and profile.effort:
+    if profile.json_object == "schema" and body.get("response_format") == {"type": "json_object"}:
+        body["response_format"] = ANY_OBJECT
+    if prompt.reasoning_effort == "none" and profile.no_effort:
+        merge(body, profile.no_effort)
+    elif prompt.reasoning_effort is not None and profile.effort:
         effort = profile.efforts.get(prompt.reasoning_effort, prompt.reasoning_effort)
         merge(body, _nested(profile.effort, effort))
     merge(body, profile.body)

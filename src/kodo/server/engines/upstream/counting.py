@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
-from kodo.server.engines.upstream.chat_messages import json_text, plain_text
+from kodo.server.engines.upstream.chat_messages import json_text
+from kodo.server.engines.upstream.message_order import plain_text
 from kodo.server.wire.foreign_json import NotJson, read_json
 
 MAX_COUNT_SECONDS: Final = 5.0

@@ -21,8 +21,10 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_tokens: str = "max_tokens"
     """The field that caps the output."""
     system: Literal["keep", "fold"] = "fold"
-    """``fold``: the leading system messages are one, and a later one becomes a part of the user's turn, because many
-    chat templates refuse others. ``keep``: as they come."""
+    """``fold``: the leading system messages are one, a later one becomes a part of the user's turn, and so do messages of
+    the user in a row, because many chat templates refuse others. ``keep``: as they come."""
+    bridge: str = ""
+    """Words of the assistant between outputs of tools and a user's message, where the two may not follow each other."""
     reasoning_back: Literal["reasoning_content", "reasoning", "thinking_parts", "none"] = "reasoning_content"
     """How the model's own reasoning goes back to it."""
     reasoning_required: bool = False
@@ -35,6 +37,12 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Path of the field for the reasoning effort, dots between names; empty: it is not sent."""
     efforts: dict[str, Any] = field(default_factory=dict)
     """Other values for efforts: ``{"minimal": "low"}``."""
+    no_effort: dict[str, Any] = field(default_factory=dict)
+    """Fields of the body that stand for the effort ``none``, where it is no value of the effort's own field."""
+    effort_optional: bool = False
+    """Whether models that take no effort are asked again without it."""
+    json_object: Literal["type", "schema"] = "type"
+    """``schema``: JSON of any form is asked for as a schema, because the server knows no type of its own for it."""
     omit: tuple[str, ...] = ()
     """Fields of the body that the server refuses or does not know."""
     rename: dict[str, str] = field(default_factory=dict)

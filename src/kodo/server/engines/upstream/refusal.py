@@ -52,10 +52,15 @@ _WAIT = re.compile(
 _QUOTA = re.compile(r"(?i)quota|billing|credit|insufficient balance")
 _PARAMETER = re.compile(
     r"(?i)(?:unsupported|unknown|unrecognized|unexpected|extra|unpermitted|not permitted|invalid)[^'\"`]{0,60}"
-    r"(?:parameter|argument|field|input|key|name)s?[^'\"`]{0,40}[:]?\s*['\"`](?P<name>[a-z_]+)['\"`]"
+    r"(?:parameter|argument|field|input|key|name)s?[^'\"`]{0,40}?:?\s*['\"`](?P<name>[a-z_]+)['\"`]"
 )
 _NOT_SUPPORTED = re.compile(
-    r"['\"`](?P<name>[a-z_]+)['\"`]\s+(?:is|are)\s+(?:not (?:supported|permitted|allowed)|unsupported)"
+    r"['\"`]?\b(?:body\.)?(?P<name>[a-z]+(?:_[a-z]+)+|verbosity)['\"`]?\s+(?:is|are)\s+"
+    r"(?:not (?:supported|permitted|allowed|enabled)|unsupported)"
+)
+_IN_DETAILS = re.compile(r"extra_forbidden.{0,20}loc.{0,6}body['\"], ?['\"](?P<name>[a-z_]+)['\"]")
+_SUPPLIED = re.compile(
+    r"(?i)(?:unrecognized|unknown) (?:request )?(?:argument|parameter)s?(?: supplied)?: (?P<name>[a-z_]+)"
 )
 
 
@@ -76,8 +81,10 @@ class UpstreamRefusal(Struct, frozen=True, kw_only=True):
             return None
         if self.code in ("unsupported_parameter", "unknown_parameter", "extra_forbidden") and self.param:
             return self.param.partition(".")[0]
-        found = _PARAMETER.search(self.message) or _NOT_SUPPORTED.search(self.message)
-        return found["name"] if found else None
+        tried = (
+            pattern.search(self.message) for pattern in (_PARAMETER, _NOT_SUPPORTED, _IN_DETAILS, _SUPPLIED)
+        )
+        return next((found["name"] for found in tried if found), None)
 
 
 def read_refusal(status: int, body: bytes) -> UpstreamRefusal:

@@ -20,6 +20,7 @@ from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
 from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.merging import merge_deltas
+from kodo.server.engines.upstream.message_order import apply_rules, refused_rule
 from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal, translate
 from kodo.server.engines.upstream.responses_request import responses_request
@@ -99,6 +100,8 @@ class Target:
         self.profile = profile_named(chosen if options.profile == "auto" else options.profile)
         self.identity = Identity(profile=self.profile.name, reached=False)
         self._refused: set[str] = set()
+        self._rules: set[str] = set()
+        """What the server was found to refuse about messages."""
         self._max_tokens: str | None = None
         self._asked_at = float("-inf")
         self._secrets = _secrets(options)
@@ -292,7 +295,7 @@ class Target:
             if exchange.status == 200:
                 return exchange
             refusal = await self._refusal(exchange)
-            if not self._learn(refusal, cap):
+            if not self._learn(refusal, cap) and not self._learn_messages(refusal, body):
                 raise self._error(refusal, exchange.headers)
 
     def _final_body(self, body: dict[str, Any], cap: int | None) -> dict[str, Any]:
@@ -303,6 +306,8 @@ class Target:
             final.setdefault("stream_options", {"include_usage": True})
         for name in self._refused:
             final.pop(name, None)
+        if self._rules and "messages" in final:
+            final["messages"] = apply_rules(final["messages"], self._rules)
         return final
 
     @property
@@ -325,11 +330,26 @@ class Target:
         field_ = self._max_tokens_field
         if name == field_ and cap is not None and self._max_tokens is None and self.options.api == "chat":
             self._max_tokens = "max_completion_tokens" if field_ == "max_tokens" else "max_tokens"
-        elif name in _ADVISORY and name not in self._refused:
+        elif name not in self._refused and (
+            name in _ADVISORY or (name == self.profile.effort and self.profile.effort_optional)
+        ):
             self._refused.add(name)
         else:
             return False
         logger.info("upstream server %s refuses the field %s; it is left out from now on", self.name, name)
+        return True
+
+    def _learn_messages(self, refusal: UpstreamRefusal, body: Mapping[str, Any]) -> bool:
+        """Whether the messages can be sent again in another form, after what the server says about them."""
+        if refusal.status not in (400, 422, 500) or "messages" not in body:
+            return False
+        rule = refused_rule(refusal.message, apply_rules(body["messages"], self._rules), self._rules)
+        if rule is None:
+            return False
+        self._rules.add(rule)
+        logger.info(
+            "upstream server %s refuses messages (%s); they have another form from now on", self.name, rule
+        )
         return True
 
     def _error(self, refusal: UpstreamRefusal, headers: Mapping[str, str]) -> ServiceError:
