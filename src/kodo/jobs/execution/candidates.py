@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, islice
 
 from kodo.jobs.execution import doc_contracts
@@ -101,7 +102,7 @@ class CandidateGenerator:
             self._instances,
             focus=self._focus,
             shapes=(*text_shapes(function.node), *regex_texts(module, function), *shapes),
-            asked=asked_types(function.node.body, frozenset(module.constructible)) if self._deep else (),
+            asked=_asked_types(module, function) if self._deep else (),
             compares=self._compares,
             deep=self._deep,
         )
@@ -179,8 +180,7 @@ class CandidateGenerator:
         values = Values(rng, self._module.constructible, known, self._instances, deep=self._deep)
         types = {param.name: param.type for param in function.params} if function is not None else {}
         if function is not None and self._deep:
-            asked = asked_types(function.node.body, frozenset(self._module.constructible))
-            values = replace(values, asked=asked)
+            values = replace(values, asked=_asked_types(self._module, function))
         out: dict[tuple[object, ...], Call] = {}
         for _ in range(count):
             args, setup = list(call.args), call.setup
@@ -403,6 +403,12 @@ def _class_names(type_: ParamType) -> Iterator[str]:
 def _file_text(values: Values) -> str:
     """A few lines, of the words of the code."""
     return "".join(f"{values.text()}\n" for _ in range(values.rng.choice((0, 1, 2, 4))))
+
+
+@lru_cache(maxsize=512)
+def _asked_types(module: TargetModule, function: Function) -> tuple[ParamType, ...]:
+    """The types that a function asks values for; read once, as every neighbour of a call asks."""
+    return asked_types(function.node.body, frozenset(module.constructible))
 
 
 def _changes_state(function: Function) -> bool:

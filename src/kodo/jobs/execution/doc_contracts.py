@@ -15,6 +15,7 @@ import doctest
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kodo.jobs.execution.doc_conditions import NUMBER_WORDS, satisfying
 from kodo.jobs.execution.doc_properties import NUMBER, read_properties
@@ -39,7 +40,8 @@ class Contract:
     expect: Expectation
 
 
-def examples(doc: str, names: frozenset[str]) -> list[Example]:
+@lru_cache(maxsize=1024)
+def examples(doc: str, names: frozenset[str]) -> tuple[Example, ...]:
     """The documented calls of ``names`` in a docstring.
 
     As doctest has it, the statements before an example are its setup; of those, an expression that touches no
@@ -63,7 +65,7 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
         bound |= binds
         if not shown or named & bound:
             setup.append(source)
-    return [*out, *_inline(doc, names)]
+    return (*out, *_inline(doc, names))
 
 
 def skipped(doc: str) -> list[str]:

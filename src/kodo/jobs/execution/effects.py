@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 NOW = "2024, 3, 15, 12, 30"
 SECONDS = "1710505800.0"
@@ -72,6 +73,7 @@ def _reached(tree: ast.Module, node: ast.AST) -> Iterator[ast.AST]:
         yield from ast.walk(one)
 
 
+@lru_cache(maxsize=128)
 def _origins(tree: ast.Module) -> dict[str, str]:
     """Name -> what it is imported from: ``import time as t`` gives t: time, ``from random import choice`` random.choice."""
     out: dict[str, str] = {}

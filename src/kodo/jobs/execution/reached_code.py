@@ -72,6 +72,7 @@ def reached_shapes(module: TargetModule, function: Function) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=512)
 def dispatched_words(module: TargetModule, function: Function) -> tuple[str, ...]:
     """What ``getattr(self, f"visit_{name}")`` can be asked for: the middle of the names of methods that fit, also with dashes."""
     names = {one.rpartition(".")[2] for one in module.every_function}

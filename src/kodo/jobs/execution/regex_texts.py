@@ -10,6 +10,7 @@ import ast
 import random
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -37,6 +38,7 @@ class _Parser(Protocol):
     def parse(self, pattern: str, flags: int = 0) -> Any: ...
 
 
+@lru_cache(maxsize=512)
 def regex_texts(module: TargetModule, function: Function) -> tuple[str, ...]:
     """Texts that the patterns in a function, in its class's attributes and in the constants it names match."""
     rng = random.Random(0)  # noqa: S311 - test inputs

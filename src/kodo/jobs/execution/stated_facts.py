@@ -5,6 +5,7 @@ Knows nothing of how inputs are made from it.
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.model import Expectation
@@ -18,6 +19,7 @@ MAX_INSTANCES = 12
 """Ways to make an instance that are tried for one class."""
 
 
+@lru_cache(maxsize=512)
 def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
     """The literals in a function, and in the module's own constants that it names."""
     bodies: list[ast.AST] = list(function.node.body)

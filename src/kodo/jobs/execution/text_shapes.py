@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from itertools import product
 
 _FILLERS = ("a", "a.b, c", ".".join(["word"] * 18), "x" * 100)
@@ -11,6 +12,7 @@ _CHARACTERS = ("\x00", "\t", "\u0301", "\u200d", "\u3042", "\U0001f600", "\U0010
 """Single characters of different kinds: control, combining, joining, wide, beyond 16 bits, the last one."""
 
 
+@lru_cache(maxsize=512)
 def text_shapes(node: ast.AST) -> tuple[str, ...]:
     """Texts made of the literals that ``startswith``, ``endswith`` and ``in`` ask for, short and long, and single characters
     where ``ord`` is asked; none without these.

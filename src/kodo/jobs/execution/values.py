@@ -86,6 +86,8 @@ class Values:
     """The types that the code asks values for, as ``isinstance(value, bytes)``: open values are now and then of one of them."""
     deep: bool = False
     """Whether one text is now and then what another one, as a form with holes, describes, and an open value may hold others."""
+    _fitting: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False)
+    """Kind of type -> the sources that the constants give for it, found once: thousands of values are made of them."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
@@ -201,6 +203,11 @@ class Values:
         return [_container(type_.kind, items) for items in lists]
 
     def _from_constants(self, kind: str) -> list[str]:
+        if kind not in self._fitting:
+            self._fitting[kind] = self._read_constants(kind)
+        return self._fitting[kind]
+
+    def _read_constants(self, kind: str) -> list[str]:
         out: list[str] = []
         for value in self.constants:
             if kind in ("int", "float") and type(value) in (int, float):
@@ -237,7 +244,7 @@ class Values:
         rng = self.rng
         if self.shapes and rng.random() < _SHAPED:
             return rng.choice(self.shapes)
-        words = [value for value in self.constants if isinstance(value, str) and 0 < len(value) < 30]
+        words = self._short_texts()
         parts: list[str] = []
         for _ in range(rng.choice((0, 1, 1, 2, 3, 4))):
             if words and rng.random() < 0.5:
@@ -323,9 +330,16 @@ class Values:
                 out.append(ast.literal_eval(self.random(ANY, 1)))
         return out
 
+    def _short_texts(self) -> list[str]:
+        """The texts among the constants that are words."""
+        if "words" not in self._fitting:
+            found = (one for one in self.constants if isinstance(one, str))
+            self._fitting["words"] = [one for one in found if 0 < len(one) < 30]
+        return self._fitting["words"]
+
     def words(self, count: int) -> list[str]:
         """At most ``count`` of the texts among the constants."""
-        known = [one for one in self.constants if isinstance(one, str) and 0 < len(one) < 30]
+        known = self._short_texts()
         return self.rng.sample(known, min(count, len(known)))
 
 

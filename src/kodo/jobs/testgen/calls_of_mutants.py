@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from kodo.jobs.execution.model import Call, Observed
-from kodo.jobs.testgen.model import MutantPlace
 from kodo.jobs.testgen.select import Arc
 
 _MAX_CALLS = 150
@@ -16,23 +15,23 @@ _MAX_OTHERS = 40
 
 
 def calls_to_try(
-    place: MutantPlace,
+    function: str,
     calls: Sequence[Call],
     seen: Mapping[int, Observed],
     ran: Mapping[int, Collection[int]],
     statement: frozenset[int] | None,
 ) -> tuple[int, ...]:
-    """The numbers of the calls to try: those that run the statement, of its function, documented and short ones first.
+    """The numbers of the calls to try on a mutant of a function: those that run the statement, of the function, documented and short ones first.
 
     ``ran``: call -> the lines it runs. ``statement``: the lines of the changed statement; no call can tell a change of a
     statement that it does not run. None where it runs when the module is imported: any call of the function may tell.
     """
     if statement is None:
-        reaching = [call for call in calls if call.function == place.function] or list(calls)
+        reaching = [call for call in calls if call.function == function] or list(calls)
     else:
         reaching = [call for call in calls if not statement.isdisjoint(ran[call.id])]
-    own = [call for call in reaching if call.function == place.function]
-    others = [call for call in reaching if call.function != place.function]
+    own = [call for call in reaching if call.function == function]
+    others = [call for call in reaching if call.function != function]
     ordered = [
         *(call for call in own if call.origin in ("example", "claim")),
         *spread([call for call in own if call.origin not in ("example", "claim")], seen),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+import msgspec
+
 from kodo.jobs.execution.model import INDIRECT, Basis, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import Function
@@ -185,20 +187,13 @@ class Pipeline:
 
     def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
         """Call -> mutants it kills, for the usable calls; ``only`` those mutants."""
-        lines = statement_lines(self.worker.module.tree)
-        relevant = {
-            place.id: calls_to_try(place, trials.usable, trials.seen, trials.lines, lines.get(place.line))
-            for place in self.places
-            if only is None or place.id in only
-        }
-        relevant = {mutant: calls for mutant, calls in relevant.items() if calls}
+        relevant = self._relevant(trials, only)
         if not relevant:
             return {}
         options = self.options
-        baseline = tuple(trials.seen[call.id] for call in trials.usable)
         jobs = [
             Kill(
-                self.worker.where, trials.usable, baseline, self.names,
+                self.worker.where, *_needed(trials, part), self.names,
                 options.mutants, options.seed, part, options.call_seconds, options.kill_seconds,
             )
             for part in halves_of_mutants(relevant)
@@ -211,6 +206,19 @@ class Pipeline:
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
         return {number: frozenset(killed) for number, killed in out.items()}
+
+    def _relevant(self, trials: Trials, only: frozenset[int] | None) -> dict[int, tuple[int, ...]]:
+        """Mutant -> the calls to try on it, where there are any; found once for all mutants of a statement."""
+        lines = statement_lines(self.worker.module.tree)
+        known: dict[tuple[str, frozenset[int] | None], tuple[int, ...]] = {}
+        out: dict[int, tuple[int, ...]] = {}
+        for place in self.places:
+            if only is None or place.id in only:
+                key = place.function, lines.get(place.line)
+                if key not in known:
+                    known[key] = calls_to_try(key[0], trials.usable, trials.seen, trials.lines, key[1])
+                out[place.id] = known[key]
+        return {mutant: calls for mutant, calls in out.items() if calls}
 
     def choose(
         self,
@@ -459,6 +467,15 @@ def _parses(call: Call) -> bool:
     except (SyntaxError, ValueError, RecursionError):
         return False
     return True
+
+
+def _needed(
+    trials: Trials, relevant: Mapping[int, tuple[int, ...]]
+) -> tuple[tuple[Call, ...], tuple[Observed, ...]]:
+    """The calls that are tried, and what each did, without the lines it ran, which no mutant is compared by."""
+    numbers = frozenset[int]().union(*relevant.values())
+    calls = tuple(call for call in trials.usable if call.id in numbers)
+    return calls, tuple(msgspec.structs.replace(trials.seen[call.id], arcs=()) for call in calls)
 
 
 def _without_skipped(calls: Iterable[Call], seen: Mapping[int, Observed]) -> list[Call]:

@@ -6,7 +6,6 @@ import ast
 
 from kodo.jobs.execution.model import Call, Observed
 from kodo.jobs.testgen.calls_of_mutants import calls_to_try, statement_lines
-from kodo.jobs.testgen.model import MutantPlace
 
 SOURCE = """\
 def f(a, b=3):
@@ -31,7 +30,7 @@ def tried(line: int, *rows: tuple[str, int]) -> tuple[int, ...]:
     calls = [Call(at, function, "f()") for at, (function, _) in enumerate(rows)]
     ran = {at: {row[1]} for at, row in enumerate(rows)}
     lines = statement_lines(ast.parse(SOURCE)).get(line)
-    return calls_to_try(MutantPlace(0, "f", line, "1 -> 2"), calls, seen(*rows), ran, lines)
+    return calls_to_try("f", calls, seen(*rows), ran, lines)
 
 
 def test_the_lines_of_a_statement_are_those_of_its_head():
