@@ -170,3 +170,49 @@ def test_an_input_that_cannot_be_copied_is_no_hindrance(tmp_path, monkeypatch, t
     expect = Expectation("property", text, "docstring", "as it was") if text else None
     one = seen(tmp_path, monkeypatch, body, Call(0, "f", "f(_0)", (Arg("x", "Fixed(1)"),), expect=expect))
     assert (one.kind, one.text, one.meets) == ("value", "2", None)
+
+
+CONTAINERS = """
+import collections.abc
+
+class Bag(collections.abc.MutableSet):
+    def __init__(self, *items): self._held = set(items)
+    def __contains__(self, item): return item in self._held
+    def __iter__(self): return iter(self._held)
+    def __len__(self): return len(self._held)
+    def add(self, item): self._held.add(item)
+    def discard(self, item): self._held.discard(item)
+
+class Row(collections.abc.Sequence):
+    def __init__(self, *items): self._held = list(items)
+    def __getitem__(self, at): return self._held[at]
+    def __len__(self): return len(self._held)
+    def turn(self): self._held.reverse()
+
+class Table(collections.abc.Mapping):
+    def __init__(self, *items): self._held = dict.fromkeys(items, 1)
+    def __getitem__(self, key): return self._held[key]
+    def __iter__(self): return iter(self._held)
+    def __len__(self): return len(self._held)
+    def count(self, key): self._held[key] += 1
+
+class Endless(collections.abc.Sequence):
+    def __getitem__(self, at): return at
+    def __len__(self): return 3
+    def touch(self): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "change", "after"),
+    [
+        ("Bag('a', 'b')", "it.discard('a')", {"len(it)": "1", "set(it)": "{'b'}"}),
+        ("Row(1, 2)", "it.turn()", {"list(it)": "[2, 1]"}),
+        ("Table('k')", "it.count('k')", {"dict(it)": "{'k': 2}"}),
+        ("Endless()", "it.touch()", {}),
+    ],
+)
+def test_what_a_method_did_to_a_container_is_seen_by_its_items(tmp_path, monkeypatch, made, change, after):
+    """What it holds is private, so that a method that does nothing any more would pass unseen."""
+    call = Call(0, "f", change, (), (f"it = {made}",), "it")
+    assert seen(tmp_path, monkeypatch, CONTAINERS, call).after == after

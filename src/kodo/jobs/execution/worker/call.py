@@ -16,10 +16,20 @@ import shutil
 import sys
 import time
 import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
@@ -33,6 +43,8 @@ from kodo.jobs.execution.worker.uses import uses
 _LONGEST_ITERATOR = 50
 FIRST_ITEMS = 5
 """Of an iterator that yields more than can be written down, the items that a test asks for."""
+_BUILT_IN_CONTAINERS = (str, bytes, bytearray, list, tuple, dict, set, frozenset, range)
+"""Those whose source is a literal."""
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]
@@ -234,7 +246,7 @@ def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
 
 
 def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
-    """Source of what a call may change: mutable arguments, and the receiver's public attributes and length."""
+    """Source of what a call may change: mutable arguments, and the receiver's public attributes, length and items."""
     out: dict[str, str] = {}
     for at in range(len(call.args)):
         value = space[f"_{at}"]
@@ -250,7 +262,23 @@ def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> d
         if hasattr(type(receiver), "__len__"):
             with contextlib.suppress(Exception):  # an instance in a bad state has no length to compare
                 out[f"len({call.receiver})"] = str(len(receiver))  # type: ignore[arg-type] # it has __len__
+        if read := _reader(receiver):
+            with contextlib.suppress(Exception):  # nor items; and some items have no source
+                items = itertools.islice(cast("Iterable[object]", receiver), _LONGEST_ITERATOR + 1)
+                if len(list(items)) <= _LONGEST_ITERATOR:
+                    out[f"{read.__name__}({call.receiver})"] = literal.source(read(receiver), defined)
     return out
+
+
+def _reader(receiver: object) -> Callable[[Any], object] | None:
+    """What shows the items of a container of a class of its own, whatever its order: what it holds may be private."""
+    if isinstance(receiver, _BUILT_IN_CONTAINERS) or not isinstance(receiver, Collection):
+        return None
+    if isinstance(receiver, Mapping):
+        return dict
+    if isinstance(receiver, Sequence) or hasattr(type(receiver), "__getitem__"):
+        return list
+    return set if isinstance(receiver, Set) else None
 
 
 def _write_down(
