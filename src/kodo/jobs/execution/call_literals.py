@@ -2,9 +2,12 @@
 
 import ast
 import copy
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from kodo.jobs.execution.model import Arg
+import msgspec
+
+from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.stated_facts import is_literal
 
 _MAX_LITERALS = 12
@@ -22,6 +25,29 @@ def with_placeholders(
     seen = literals.visit(copy.deepcopy(expression))
     before = [literals.visit(copy.deepcopy(statement)) for statement in statements]
     return before, seen, tuple(literals.args)
+
+
+def opened(call: Call) -> Call:
+    """The same call with the literals inside its arguments and its setup as arguments of their own: of ``f(_0)`` with
+    ``date(2024, 3, 15)`` three numbers, of ``shop = Shop('a')`` before it a text.
+    """
+    try:
+        expression = ast.parse(call.expression, mode="eval").body
+        trees = [ast.parse(line).body for line in call.setup]
+    except (SyntaxError, ValueError):
+        return call
+    if any(len(body) != 1 for body in trees):
+        return call
+    before = [body[0] for body in trees]
+    literals = _Opening({f"_{at}": arg for at, arg in enumerate(call.args)}, [expression, *before])
+    seen = literals.visit(expression)
+    setup = [literals.visit(statement) for statement in before]
+    return msgspec.structs.replace(
+        call,
+        expression=ast.unparse(seen),
+        setup=tuple(ast.unparse(statement) for statement in setup),
+        args=tuple(literals.args),
+    )
 
 
 class _Literals(ast.NodeTransformer):
@@ -66,3 +92,26 @@ class _Literals(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
+
+
+class _Opening(_Literals):
+    """Literals beside the arguments that are given: of one that is no literal, those in it, where it is used once."""
+
+    def __init__(self, given: Mapping[str, Arg], trees: Iterable[ast.AST]) -> None:
+        super().__init__()
+        self._given = given
+        self._taken: dict[str, ast.Name] = {}
+        names = (node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name))
+        self._uses = Counter(names)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        arg = self._given.get(node.id)
+        if arg is None:
+            return node
+        if self._uses[node.id] == 1 and not is_literal(arg.source):
+            inner: ast.AST = self.visit(ast.parse(arg.source, mode="eval").body)
+            return inner
+        if node.id not in self._taken:
+            self._taken[node.id] = ast.Name(f"_{len(self.args)}", ast.Load())
+            self.args.append(arg)
+        return self._taken[node.id]

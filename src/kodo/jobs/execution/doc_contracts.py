@@ -133,7 +133,7 @@ def _wanted(one: doctest.Example, quote: str) -> Expectation:
     quote = f"{quote} -> {want}"
     try:
         ast.literal_eval(want)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return Expectation("shows", want, "example", quote)
     prints = re.search(r"\bp?print\(", one.source)  # then the text is what is printed, and the result is None
     loose = prints or doctest.ELLIPSIS in one.options or doctest.NORMALIZE_WHITESPACE in one.options
@@ -180,7 +180,7 @@ def _is_literal_call(text: str) -> bool:
             return False
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
             ast.literal_eval(argument)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return False
     return True
 
@@ -192,7 +192,7 @@ def _leading_literal(text: str) -> str | None:
             continue
         try:
             ast.literal_eval(text[:end].strip().rstrip("`"))
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError):
             continue
         return text[:end].strip().rstrip("`")
     return None

@@ -113,6 +113,6 @@ def is_literal(source: str) -> bool:
     """Whether source text is a literal; a sentinel or another default that the module names is not."""
     try:
         ast.literal_eval(source)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return False
     return True

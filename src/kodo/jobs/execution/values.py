@@ -311,7 +311,7 @@ class Values:
         """Neighbours of a literal: the same value a little changed. Empty if the value is not a literal."""
         try:
             value = ast.literal_eval(source)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError):
             return []
         return list(dict.fromkeys(repr(one) for one in self.neighbours(value, 0) if _same_kind(one, value)))
 

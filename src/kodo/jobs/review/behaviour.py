@@ -23,7 +23,6 @@ import msgspec
 from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
-from kodo.jobs.execution.changed_lines import visited_lines
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
@@ -31,6 +30,7 @@ from kodo.jobs.execution.target import Function, TargetModule, load
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
@@ -41,6 +41,7 @@ from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.recording import ChangedModule, Recording, recording
 from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.snippets import GROUP, Proposer
+from kodo.jobs.review.touched import touched_in, touched_names, touched_texts
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
 
@@ -274,7 +275,7 @@ class _Comparison:
     def _inputs(self, module: _Module, end: float, tests: Recording) -> tuple[Group, ...]:
         """Each function with the calls to make, as many functions as there is time for; calls of ``tests`` are handed over."""
         known = instances(self.made, module.file, module.after)
-        lines = _touched_lines(module.file)
+        lines = touched_texts(module.file)
         groups: list[Group] = []
         for group in _until(
             end, _groups(module.before, module.after, module.affected.values(), lines, known)
@@ -287,20 +288,30 @@ class _Comparison:
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
     ) -> Compare:
         roots = dict.fromkeys(root for one in module.affected.values() for root in one.roots)
-        lines = _touched_lines(module.file)
         return Compare(
             *self._locations(module),
             ((GROUP, snippets),) if snippets else (),
             CALL_SECONDS,
             end,
             roots=(*((GROUP,) if snippets else ()), *roots),
-            errors=tuple(dict.fromkeys(name for name in _NAME.findall("\n".join(lines)) if _is_error(name))),
-            options=relevant_options(lines, (module.before, module.after)),
-            touched=_touched_in(module, roots),
+            about=self._about(module, roots),
             values=tuple((name, calls_of_value(name)) for name in module.values),
-            words=relevant_texts(lines, (module.before, module.after), list(module.affected)),
             later=tuple(later),
             rest=rest,
+        )
+
+    @staticmethod
+    def _about(module: _Module, roots: Iterable[str]) -> About:
+        """What the change of a module is about."""
+        file, both = module.file, (module.before, module.after)
+        lines = touched_texts(file)
+        errors = (name for name in _NAME.findall("\n".join(lines)) if _is_error(name))
+        return About(
+            relevant_texts(lines, both, list(module.affected)),
+            tuple(dict.fromkeys(errors)),
+            relevant_options(lines, both),
+            touched_names(file, *both),
+            touched_in(file, *both, roots),
         )
 
     def _locations(self, module: _Module) -> tuple[ModuleLocation, ModuleLocation]:
@@ -312,7 +323,8 @@ class _Comparison:
 
     def _watched(self, module: _Module) -> ChangedModule:
         """What the run of the tests looks at of a module; calls that stand on a changed test are of no use."""
-        touched = {line for rows, _ in _touched_in(module, module.affected).values() for line in rows}
+        rows = touched_in(module.file, module.before, module.after, module.affected).values()
+        touched = {line for lines, _ in rows for line in lines}
         return ChangedModule(
             module.file,
             self._locations(module)[0],
@@ -334,20 +346,6 @@ def _is_error(name: str) -> bool:
     """Whether a name is that of a built-in error, which a function of a test can raise without an import."""
     value = getattr(builtins, name, None)
     return isinstance(value, type) and issubclass(value, Exception)
-
-
-def _touched_in(
-    module: _Module, functions: Iterable[str]
-) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The lines of each function that the change touched, before it and after it."""
-    removed = {removal.old_line + at for removal in module.file.removals for at in range(len(removal.lines))}
-    return {
-        name: (
-            visited_lines(module.before, name, removed),
-            visited_lines(module.after, name, module.file.added),
-        )
-        for name in functions
-    }
 
 
 def _while(running: Future[T], items: Iterable[S]) -> Iterator[S]:
@@ -375,14 +373,6 @@ def _without_answer(answers: Sequence[CompareAnswer], functions: Sequence[str]) 
     if not any(isinstance(answer, Finished) for answer in answers):
         answered = {answer.function for answer in answers if isinstance(answer, Compared)}
         yield from (name for name in functions if name not in answered)
-
-
-def _touched_lines(file: ChangedFile) -> list[str]:
-    """The text of the lines that the change added or took away."""
-    return [
-        *(file.lines[line - 1] for line in sorted(file.added) if line <= len(file.lines)),
-        *(line for removal in file.removals for line in removal.lines),
-    ]
 
 
 def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:

@@ -85,6 +85,10 @@ except ImportError:
         return lambda: item
 
 
+def part(item, other):
+    return item > 1 and (other or "no") if item else other
+
+
 def broken(item):
     item += 1
     raise ValueError(item)
@@ -104,7 +108,7 @@ def _closed():
 closed = _closed()
 '''
 _NAMES = (
-    "price", "Shop.__init__", "Shop.name", "Shop.make", "kept", "counted", "late", "only", "broken", "_closed",
+    "price", "Shop.__init__", "Shop.name", "Shop.make", "kept", "counted", "late", "only", "part", "broken", "_closed",
 )  # fmt: skip
 
 
@@ -178,3 +182,16 @@ def test_where_nothing_is_watched_nothing_is_put(module: types.ModuleType) -> No
     """A file without such a function, or that is gone, has to be watched otherwise."""
     assert not Marks(str(module.__file__), ("nothing",)).put()
     assert not Marks("/nowhere/m.py", _NAMES).put()
+
+
+def test_parts_of_expressions_are_told_apart(module: types.ModuleType) -> None:
+    """One statement, and a way of its own for every part that is reached; the values are the same."""
+    marks = Marks(str(module.__file__), _NAMES)
+    assert marks.put()
+    ways = {}
+    for item, other in ((0, 3), (1, 3), (2, 3), (2, 0)):
+        marks.clear()
+        ways[item, other] = (module.part(item, other), marks.lines)
+    assert [value for value, _ in ways.values()] == [3, False, 3, "no"]
+    assert len({lines for _, lines in ways.values()}) == 4
+    assert all(lines[0] == _line("return item > 1") for _, lines in ways.values())

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from kodo.jobs.execution.calls import filled, filled_setup
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.relevant_words import relevant_options
+from kodo.jobs.execution.relevant_words import relevant_names, relevant_options
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.definition_variation import calling_back, raising
+from kodo.jobs.execution.worker.combination import Arguments, Combinations
+from kodo.jobs.execution.worker.definition_variation import calling_back, decorated, raising
 from kodo.jobs.execution.worker.option_variation import CommandLines
 from kodo.jobs.execution.worker.variation import Variations
 
@@ -60,6 +61,65 @@ def test_the_options_that_the_change_names_come_first(tmp_path: Path):
     assert found == ("--dry-run", "-L", "--dry-day", "--all", "-q")
 
 
+_NAMED = """import dataclasses
+
+
+@dataclasses.dataclass
+class Row:
+    size: int
+
+
+def fields(cl, strict=False):
+    if not strict and cl.merged:
+        return [getattr(one, "kw_only", one.alias) for one in cl.rows]
+    return helper(cl)
+
+
+def helper(cl):
+    return Row(len(cl))
+"""
+
+
+def test_the_names_on_changed_lines_may_be_options(tmp_path: Path):
+    """Attributes, texts that are names, and what the conditions around a line ask; neither built-in names nor functions."""
+    (tmp_path / "m.py").write_text(_NAMED)
+    module = load(tmp_path / "m.py")
+    line = 1 + _NAMED[: _NAMED.index("return [")].count("\n")
+    found = set(relevant_names(module, {line}))
+    assert {"kw_only", "alias", "strict", "merged"} <= found
+    assert found.isdisjoint({"getattr", "helper", "Row", "fields", "size"})
+    assert relevant_names(module, set()) == ()
+
+
+def test_an_option_is_given_that_no_other_call_gives():
+    """By its name on the changed lines, to a function or to what decorates a class; not where calls with it never arrive."""
+    call = Call(0, "", "shop.order(_0)", (Arg("a", "'y'"),), ("import shop",), origin="test")
+    combine = Combinations(Arguments([call]), ["merged"])
+    rng = random.Random(0)
+    made = [one for number in range(200) if (one := combine.combined(call, number, rng)) is not None]
+    assert {"shop.order('y', merged=True)", "shop.order('y', merged=False)"} <= set(map(filled, made))
+    for number in range(200, 400):
+        combine.combined(call, number, rng)
+        combine.learn(number, arrived=False)
+    assert all(combine.combined(call, number, rng) is None for number in range(400, 440))
+
+
+def test_a_class_is_decorated_with_another_option():
+    """Where it is decorated; its fields stay."""
+    setup = ("import dataclasses", "@dataclasses.dataclass\nclass Row:\n    size: int = 3")
+    call = Call(0, "", "rows.read(Row)", setup=setup, origin="test")
+    rng = random.Random(0)
+    found = {one.setup[1] for number in range(40) if (one := decorated(call, number, ["kw_only"], rng))}
+    assert "@dataclasses.dataclass(kw_only=True)\nclass Row:\n    size: int = 3" in found
+    assert decorated(call, 1, [], rng) is None
+    assert decorated(Call(0, "", "f()", setup=("@shop.impl\ndef f():\n    return 3",)), 1, ["a"], rng) is None
+    vary = Variations([call], (), names=["kw_only"])
+    lines = {
+        line for number in range(300) if (one := vary.one(call, number)) is not None for line in one.setup
+    }
+    assert any("dataclass(kw_only=" in line for line in lines)
+
+
 _PLUGIN = (
     "class Plugin:\n\n    def hello(self, name):\n        say(name)\n        return 3\n",
     "def late(x):\n    yield x\n",
@@ -78,8 +138,8 @@ def test_a_function_that_a_test_made_raises_what_the_change_names():
     assert "class Plugin:\n\n    def hello(self, name):\n        raise StopIteration" in lines
     assert "def late(x):\n    raise StopIteration" in lines
     assert raising(Call(0, "", "f()", setup=("x = 1",)), 1, ["StopIteration"], rng) is None
-    decorated = Call(0, "", "f()", setup=("@shop.impl\ndef f():\n    return 3",))
-    made = raising(decorated, 1, ["KeyError"], rng)
+    registered = Call(0, "", "f()", setup=("@shop.impl\ndef f():\n    return 3",))
+    made = raising(registered, 1, ["KeyError"], rng)
     assert made is not None and made.setup == ("@shop.impl\ndef f():\n    raise KeyError",)
 
 

@@ -10,7 +10,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from kodo.jobs.execution.calls import DEFINITIONS, substitute
 from kodo.jobs.execution.model import Arg, Call
 
 _NEIGHBOUR = 0.25  # of the combinations, those that call another function of the same module
+_NAMED = 0.4  # of the other ones, those with an option that is called like a name on the changed lines
+_OPTION_VALUES = (True, True, False, None, 0, 1, "")
 _MAX_VALUES = 40
 _MAX_VAIN = 4
 _MAX_ARGS = 20
@@ -84,15 +86,21 @@ class Arguments:
 
 
 class Combinations:
-    """Puts one of ``arguments`` into another call, and learns which of these changes let it arrive where it is to go."""
+    """Puts one of ``arguments`` into another call, and learns which of these changes let it arrive where it is to go.
 
-    def __init__(self, arguments: Arguments) -> None:
+    ``names`` are those on the changed lines: an option may be called so, which no other call gives.
+    """
+
+    def __init__(self, arguments: Arguments, names: Sequence[str] = ()) -> None:
         self._arguments = arguments
+        self._names = names
         self._vain: Counter[tuple[str, Slot]] = Counter()
         self._tried: dict[int, tuple[str, Slot]] = {}
 
     def combined(self, call: Call, number: int, rng: random.Random) -> Call | None:
-        """The call with an argument of another one, or to another function of the same module; None for neither."""
+        """The call with an argument of another one, an option of those names, or to another function of the same module; None
+        for none of them.
+        """
         statements = _lines(call)
         places = [(at, number) for at, line in enumerate(statements) for number in range(_count_calls(line))]
         if not places:
@@ -102,29 +110,19 @@ class Combinations:
         node = next(itertools.islice(_calls_in(tree), place, None))
         imports = tuple(line for line in call.setup if line.startswith(("import ", "from ")))
         callee = _callee(node, _imported(imports))
-        given_to, functions = self._arguments.given, self._arguments.functions
-        module = callee.rpartition(".")[0]
         if rng.random() < _NEIGHBOUR:
-            others = [
-                one
-                for one in functions.get(module, ())
-                if one.source != callee and self._is_worth(one.source, "")
-            ]
-            if not others:
-                return None
-            value = rng.choice(others)
-            self._tried[number] = value.source, ""
-            node.func = ast.parse(value.source, mode="eval").body
-            return _remade(call, number, at, tree, call.args, value.imports)
-        slots = [
-            slot
-            for slot in sorted({*given_to.get(callee, ()), *given_to.get(f"{module}.*", ())}, key=str)
-            if (isinstance(slot, str) or slot < len(node.args)) and self._is_worth(callee, slot)
-        ]
-        if not slots:
+            made = self._to_neighbour(node, callee, number, rng)
+            return None if made is None else _remade(call, number, at, tree, call.args, made.imports)
+        named = [name for name in self._names if self._is_worth(callee, name)]
+        if named and rng.random() < _NAMED:
+            name = rng.choice(named)
+            self._tried[number] = callee, name
+            _put(node, name, ast.Constant(rng.choice(_OPTION_VALUES)))
+            return _remade(call, number, at, tree, call.args, ())
+        chosen = self._argument(node, callee, rng)
+        if chosen is None:
             return None
-        slot = rng.choice(slots)
-        value = rng.choice([*(given_to.get(callee, {}).get(slot) or given_to[f"{module}.*"][slot])])
+        slot, value = chosen
         self._tried[number] = callee, slot
         args, given = call.args, ast.parse(value.source, mode="eval").body
         if _is_literal(given) and len(args) < _MAX_ARGS:
@@ -134,6 +132,31 @@ class Combinations:
             )
         _put(node, slot, given)
         return _remade(call, number, at, tree, args, value.imports)
+
+    def _to_neighbour(self, node: ast.Call, callee: str, number: int, rng: random.Random) -> _Value | None:
+        """Let a call call another function of the same module, and return that one; None where there is none."""
+        functions = self._arguments.functions.get(callee.rpartition(".")[0], ())
+        others = [one for one in functions if one.source != callee and self._is_worth(one.source, "")]
+        if not others:
+            return None
+        value = rng.choice(others)
+        self._tried[number] = value.source, ""
+        node.func = ast.parse(value.source, mode="eval").body
+        return value
+
+    def _argument(self, node: ast.Call, callee: str, rng: random.Random) -> tuple[Slot, _Value] | None:
+        """A place of a call, and what other calls give there; None where they give nothing."""
+        own = self._arguments.given.get(callee, {})
+        every = self._arguments.given.get(f"{callee.rpartition('.')[0]}.*", {})
+        slots = [
+            slot
+            for slot in sorted({*own, *every}, key=str)
+            if (isinstance(slot, str) or slot < len(node.args)) and self._is_worth(callee, slot)
+        ]
+        if not slots:
+            return None
+        slot = rng.choice(slots)
+        return slot, rng.choice([*(own.get(slot) or every[slot])])
 
     def learn(self, number: int, arrived: bool) -> None:
         """Do that less often which keeps calls from where they were to go."""
@@ -208,7 +231,7 @@ def _value(node: ast.expr, sources: Mapping[str, str], imported: Imported) -> _V
 def _is_literal(node: ast.expr) -> bool:
     try:
         ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):  # a dict whose key is a list
         return False
     return True
 

@@ -14,17 +14,16 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.difference import Difference, rank, tells
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.next_calls import About, NextCalls
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.pair import Pair, SideFailed
 from kodo.jobs.execution.worker.probe import Inner, first_difference
-from kodo.jobs.execution.worker.seeds import Exploration, Seeds, Two, through
+from kodo.jobs.execution.worker.seeds import Seeds, Two, through
 from kodo.jobs.execution.worker.shrinking import shrunk, stable
 from kodo.jobs.execution.worker.smaller import size
-from kodo.jobs.execution.worker.variation import Variations
 
 _MAX_DIFFERENCES = 12
 _SHRUNK = 3
@@ -43,8 +42,6 @@ _GATHER_SECONDS = 0.2
 """The calls out of tests that come in this time are made together, since a batch costs more than a call."""
 _MAX_VAIN = 40
 """The times that variations find no new way before no more are made, until there are new calls to vary."""
-_GROWN = 1.5
-"""How many times as many calls out of tests there are when their parts go into variations again."""
 _MAX_INSIDE = 5
 _LOOKED_INSIDE = 30
 _INSIDE = 0.08
@@ -76,14 +73,7 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     tests: tuple[Call, ...] = ()
     roots: tuple[str, ...] = ()
     """The changed functions. Calls that go through one are made with other inputs too."""
-    words: tuple[str, ...] = ()
-    """Texts that the changed code is about."""
-    errors: tuple[str, ...] = ()
-    """The names of errors in the changed code."""
-    options: tuple[str, ...] = ()
-    """The options of the module's command lines, the nearest to the change first."""
-    touched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    """The lines of changed functions that the change touched, before it and after it. Calls that run them matter most."""
+    about: About = About()
     values: tuple[Group, ...] = ()
     """Values of the module with what is asked of them, before all else."""
     later: tuple[str, ...] = ()
@@ -149,22 +139,21 @@ class _Work:
 
     def __init__(self, job: Compare) -> None:
         self._job = job
-        self._first = Pair(job.before, job.after, job.seconds, 1, job.words, job.until)
+        self._first = Pair(job.before, job.after, job.seconds, 1, job.about.words, job.until)
         self._first.wait()  # the time of the imports is no phase's
         self._start = time.monotonic()
         self._budget = job.until - self._start
         self._inside_seconds = 0.0
         self._second: Pair | None = None
         self._shown: set[str] = set()
-        self._tests: list[Call] = []
-        self._arguments = Arguments()
+        self._next = NextCalls(job.about)
         self._left_out: list[Group] = []
         self._tests_seconds: defaultdict[str, float] = defaultdict(float)
         self._tests_of: Counter[str] = Counter()
         self._hits: Counter[str] = Counter()
         self._vain = 0
-        self._seeds = {root: Seeds(root, job.touched.get(root, ((), ()))) for root in job.roots}
-        self._explorations: dict[str, tuple[int, Exploration]] = {}
+        self._seeds = {root: Seeds(root, job.about.touched.get(root, ((), ()))) for root in job.roots}
+        self._watched: tuple[str, ...] = job.roots
         self._number = 1
 
     def groups(self) -> list[Group]:
@@ -176,6 +165,7 @@ class _Work:
         if self._job.rest and path.exists():
             groups += msgspec.json.decode(path.read_bytes(), type=list[Group])
         self._number += max((call.id for _, calls in groups for call in calls), default=0)
+        self._watched = tuple(dict.fromkeys((*self._job.roots, *(name for name, _ in groups))))
         return groups
 
     def all_shown(self) -> bool:
@@ -283,8 +273,7 @@ class _Work:
                 yield found
             else:
                 time.sleep(_POLL_SECONDS)
-        parts = len(self._tests)
-        self._explorations = {root: row for root, row in self._explorations.items() if row[0] == parts}
+        self._next.forget()
 
     def compare_tests(self, calls: Sequence[Call], source: str) -> Iterator[Compared]:
         """Make calls out of tests in the part of the budget that those from one source have together."""
@@ -326,8 +315,7 @@ class _Work:
             msgspec.structs.replace(call, id=number) for number, call in enumerate(calls, self._number)
         ]
         self._number += len(numbered)
-        self._tests += numbered
-        self._arguments.read(numbered)
+        self._next.read(numbered)
         self._vain = 0
         return numbered
 
@@ -371,33 +359,25 @@ class _Work:
         for root, seeds in self._seeds.items():
             if root in self._shown or not seeds.calls or self._is_over():
                 continue
-            exploration = self._exploration(seeds)
-            batch = [msgspec.structs.replace(one, function=root) for one in exploration.batch(self._number)]
+            batch = self._next.of(seeds, self._number, lambda calls: self._compared(calls, limit))
             if not batch:
                 continue
             self._number += len(batch)
             known = len(seeds.calls)
             seen = self._first.run(batch, reach=self._job.roots, inner=False, until=limit)
-            exploration.learn(batch, seen)
+            self._next.learn(seeds, batch, seen)
             self._keep(batch, seen)
             yield self._judge(root, batch, seen)
             if root not in self._shown and (ways := seeds.calls[known:]) and self._may_look_inside():
                 yield self._look_inside(root, ways)
 
+    def _compared(self, calls: Sequence[Call], limit: float) -> dict[int, Two]:
+        """Make calls to see what the functions compare that are changed or lead there."""
+        return self._first.run(calls, reach=self._job.roots, until=limit, operands=self._watched)
+
     def _may_look_inside(self) -> bool:
         """Whether looking inside, which takes long, has not had its part of the time since the start."""
         return self._inside_seconds <= _INSIDE_SHARE * (time.monotonic() - self._start)
-
-    def _exploration(self, seeds: Seeds) -> Exploration:
-        """That of a function; a new one when many more calls out of tests have come, whose parts go into variations."""
-        known, exploration = self._explorations.get(seeds.function, (-1, None))
-        if exploration is None or len(self._tests) > _GROWN * known:
-            job = self._job
-            calls = [*self._tests, *seeds.calls]
-            vary = Variations(calls, job.words, Combinations(self._arguments), job.errors, job.options)
-            exploration = Exploration(seeds, vary)
-            self._explorations[seeds.function] = len(self._tests), exploration
-        return exploration
 
     def _is_over(self) -> bool:
         """Whether no call can be made any more, so that what was not seen again may still be there."""
@@ -440,7 +420,7 @@ class _Work:
     def _again(self) -> Pair:
         """The pair under the other hash seed."""
         self._second = self._second or Pair(
-            self._job.before, self._job.after, self._job.seconds, 2, self._job.words, self._job.until
+            self._job.before, self._job.after, self._job.seconds, 2, self._job.about.words, self._job.until
         )
         return self._second
 

@@ -104,7 +104,7 @@ class InnerVariation:
         try:
             source = literal.source(value, {})
             ast.literal_eval(source)
-        except (literal.NoSource, ValueError, SyntaxError):
+        except (literal.NoSource, ValueError, TypeError, SyntaxError):
             return value
         if isinstance(value, str) and self.words and rng.random() < _FROM_WORDS:
             at = rng.randint(0, len(value))

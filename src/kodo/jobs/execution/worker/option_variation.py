@@ -82,7 +82,7 @@ def _texts(source: str) -> Sequence[str]:
         return ()
     try:
         value = ast.literal_eval(source)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return ()
     is_texts = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     return value if is_texts else ()

@@ -12,6 +12,7 @@ from kodo.jobs.execution.worker.call import Unusable, run_call, state
 from kodo.jobs.execution.worker.describe import describe, placeless, printed
 from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
+from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.execution.worker.probe import Inner
 
 # Errors that an operation raises by itself when it is given what it was not made for.
@@ -31,7 +32,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
     ``output``, and what the call changed.
 
-    ``lines`` and ``inner`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
+    ``lines``, ``inner`` and ``compared`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
     arguments do not fit the signature. ``reached`` names the functions asked for that the call went through.
     """
 
@@ -44,6 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     reached: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
     inner: tuple[Inner, ...] = ()
+    compared: tuple[Sides, ...] = ()
     unsteady: frozenset[str] = frozenset()
     """Parts that came out otherwise when the call was made again."""
     drawn: bool = False

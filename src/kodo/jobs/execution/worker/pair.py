@@ -109,12 +109,13 @@ class Pair:
         *,
         inner: bool = True,
         until: float = math.inf,
+        operands: Sequence[str] = (),
     ) -> dict[int, tuple[Outcome, Outcome]]:
         """Both outcomes of each call there was time for until the monotonic time ``until``; both versions work at the same
         time.
 
         ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do; ``inner``: whether
-        what these are given inside is described.
+        what these are given inside is described; ``operands``: functions whose comparisons are told instead.
         """
         words = self._words if vary else ()
         end = min(until, math.inf if self._until is None else self._until)
@@ -126,6 +127,7 @@ class Pair:
             words,
             inner,
             None if end == math.inf else end,
+            tuple(operands),
         )
         if batch.is_over():
             return {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+from kodo.jobs.execution.call_literals import opened
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.variation import Variations
@@ -58,9 +59,10 @@ class Seeds:
             if way in self._ways or (len(self.calls) >= _MAX_SEEDS and not is_near):
                 continue
             self._ways.add(way)
-            self.calls.append(call)
+            kept = call if call.origin == "test" else opened(call)
+            self.calls.append(kept)
             if is_near:
-                self.near.append(call)
+                self.near.append(kept)
 
     def touches(self, pair: Two) -> bool:
         """Whether a call runs lines of the function that the change touched, in one of the versions."""

@@ -34,7 +34,7 @@ from kodo.jobs.execution.worker.load import (
     project,
     time_limit,
 )
-from kodo.jobs.execution.worker.marks import Marks
+from kodo.jobs.execution.worker.marks import Looking, Marks
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 from kodo.jobs.execution.worker.probe import Probe, probed
 
@@ -61,6 +61,8 @@ class Batch(msgspec.Struct, frozen=True):
     """Whether the calls that the watched functions get inside are described, which takes longer than most calls."""
     until: float | None = None
     """The monotonic time after which no call is begun; None for no such time."""
+    operands: tuple[str, ...] = ()
+    """Functions whose comparisons are looked at instead: what they compare is told of each call."""
     apart: bool = False
     """Whether each call is made in a child of its own, so that none sees what another one did."""
 
@@ -175,6 +177,7 @@ def main() -> None:
         return
     imported: set[str] = set()
     marks: dict[tuple[str, ...], Marks | None] = {}
+    looked: dict[tuple[str, ...], Looking] = {}
     names, own, root = namespace(where, module), defined(where, module), str(project())
     out.write(b"\n")
     out.flush()
@@ -186,6 +189,9 @@ def main() -> None:
         if batch.reach not in marks:
             made = Marks(module.__file__ or "", batch.reach)
             marks[batch.reach] = made if made.put() else None
+        looking = looked.get(batch.operands)
+        if looking is None and batch.operands:
+            looking = looked[batch.operands] = Looking(module.__file__ or "", batch.operands)
         spent = [0.0]
 
         def make(
@@ -194,7 +200,12 @@ def main() -> None:
             batch: Batch = batch,
             spent: list[float] = spent,
             noted: Marks | None = marks[batch.reach],
+            looking: Looking | None = looking,
         ) -> Outcome:
+            if looking is not None:
+                looking.begin()
+                seen = outcome_of(call, names, own, seconds, root)
+                return msgspec.structs.replace(seen, compared=looking.pairs)
             if not batch.reach:
                 return outcome_of(call, names, own, seconds, root)
             if noted is not None and not batch.inner:

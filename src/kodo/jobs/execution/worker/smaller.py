@@ -19,7 +19,7 @@ def smaller_calls(call: Call) -> Iterator[Call]:
     for at, arg in enumerate(call.args):
         try:
             value = ast.literal_eval(arg.source)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError):
             continue
         for one in smaller(value):
             args = (*call.args[:at], Arg(arg.name, repr(one)), *call.args[at + 1 :])

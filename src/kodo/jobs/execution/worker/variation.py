@@ -7,14 +7,14 @@ import ast
 import random
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.combination import Arguments, Combinations
-from kodo.jobs.execution.worker.definition_variation import calling_back, is_plain_call, raising
+from kodo.jobs.execution.worker.definition_variation import calling_back, decorated, is_plain_call, raising
 from kodo.jobs.execution.worker.option_variation import CommandLines
 from kodo.jobs.execution.worker.token_variation import varied_tokens
 
@@ -31,6 +31,7 @@ _TOKENS = (
 _COPIED = 0.2  # of the changed texts, those where a number or word takes the place of another one
 _RAISING = 0.15  # of the variations of calls with definitions, those where one of these raises
 _CALLING_BACK = 0.1  # of those, those where one does a statement of the setup
+_DECORATED = 0.1  # of those, those where a class has another option
 _OPTIONED = 0.4  # of the variations of calls with a list of texts, those with other options in it
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
@@ -47,33 +48,40 @@ class Variations:
         combinations: Combinations | None = None,
         errors: Sequence[str] = (),
         options: Sequence[str] = (),
+        names: Sequence[str] = (),
     ) -> None:
-        """``errors`` are the names of errors in the changed code, ``options`` those of the module's command lines."""
+        """``errors`` are the names of errors in the changed code, ``options`` those of the module's command lines, ``names``
+        those by which an option may be called.
+        """
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
         self._texts = list(dict.fromkeys(texts))[:400]
         self._words = list(words)
-        self._errors = errors
-        self._options = CommandLines(options, calls)
         self._combinations = combinations or Combinations(Arguments(calls))
         self._changed_at: dict[int, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
         self._vain: Counter[tuple[tuple[str, ...], str, int]] = Counter()
         known: tuple[object, ...] = (*words, *(text for text in self._texts if len(text) < _LONG))
         self._values = Values(self._rng, {}, known)
+        rng, lines = self._rng, CommandLines(options, calls)
+        ways: list[tuple[float, Callable[[Call, int], Call | None]]] = [
+            (_REPEATED, self._repeated),
+            (_OPTIONED, lambda call, number: lines.varied(call, number, rng)),
+            (_RAISING, lambda call, number: raising(call, number, errors, rng)),
+            (_CALLING_BACK, lambda call, number: calling_back(call, number, rng)),
+        ]
+        if names:
+            ways.append((_DECORATED, lambda call, number: decorated(call, number, names, rng)))
+        self._ways = (
+            *ways,
+            (_COMBINED, lambda call, number: self._combinations.combined(call, number, rng)),
+        )
 
     def one(self, call: Call, number: int) -> Call | None:
         """A variation with this number; None for a call without a literal that can be changed."""
         rng = self._rng
-        if rng.random() < _REPEATED and (again := self._repeated(call)):
-            return msgspec.structs.replace(call, id=number, setup=again)
-        if rng.random() < _OPTIONED and (made := self._options.varied(call, number, rng)):
-            return made
-        if rng.random() < _RAISING and (made := raising(call, number, self._errors, rng)):
-            return made
-        if rng.random() < _CALLING_BACK and (made := calling_back(call, number, rng)):
-            return made
-        if rng.random() < _COMBINED and (made := self._combinations.combined(call, number, rng)):
-            return made
+        for share, vary in self._ways:
+            if rng.random() < share and (made := vary(call, number)):
+                return made
         every = [at for at, arg in enumerate(call.args) if _value(arg.source) is not None]
         if not every:
             return None
@@ -94,13 +102,13 @@ class Variations:
                 for at in places:
                     self._vain[setup, expression, at] += -1 if call.id in arrived else 1
 
-    def _repeated(self, call: Call) -> tuple[str, ...] | None:
-        """The setup with one of its plain calls made twice; None where it has none."""
+    def _repeated(self, call: Call, number: int) -> Call | None:
+        """The call with one of the plain calls of its setup made twice; None where it has none."""
         places = [at for at, line in enumerate(call.setup) if is_plain_call(line)]
         if not places:
             return None
         at = self._rng.choice(places)
-        return (*call.setup[: at + 1], *call.setup[at:])
+        return msgspec.structs.replace(call, id=number, setup=(*call.setup[: at + 1], *call.setup[at:]))
 
     def _changed(self, source: str) -> str:
         value = _value(source)
@@ -204,5 +212,5 @@ class Variations:
 def _value(source: str) -> object:
     try:
         return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return None

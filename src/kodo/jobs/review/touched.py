@@ -1,0 +1,40 @@
+"""What a change touched of a file: its lines in both versions, their texts, and the names on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kodo.jobs.execution.changed_lines import visited_lines
+from kodo.jobs.execution.relevant_words import relevant_names
+from kodo.jobs.execution.target import TargetModule
+from kodo.jobs.review.changes import ChangedFile
+
+
+def touched_in(
+    file: ChangedFile, before: TargetModule, after: TargetModule, functions: Iterable[str]
+) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The lines of each function that the change touched, before it and after it."""
+    removed = _removed_lines(file)
+    return {
+        name: (visited_lines(before, name, removed), visited_lines(after, name, file.added))
+        for name in functions
+    }
+
+
+def touched_names(file: ChangedFile, before: TargetModule, after: TargetModule) -> tuple[str, ...]:
+    """The names that the change is about, those of the version after it first."""
+    names = (*relevant_names(after, file.added), *relevant_names(before, _removed_lines(file)))
+    return tuple(dict.fromkeys(names))
+
+
+def touched_texts(file: ChangedFile) -> list[str]:
+    """The text of the lines that the change added or took away."""
+    return [
+        *(file.lines[line - 1] for line in sorted(file.added) if line <= len(file.lines)),
+        *(line for removal in file.removals for line in removal.lines),
+    ]
+
+
+def _removed_lines(file: ChangedFile) -> set[int]:
+    """The lines of the version before the change that it took away."""
+    return {removal.old_line + at for removal in file.removals for at in range(len(removal.lines))}
