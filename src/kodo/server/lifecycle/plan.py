@@ -19,7 +19,7 @@ from kodo.server.lifecycle.ports import (
     Sampling,
     is_small,
 )
-from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
+from kodo.server.wire.hosted_tools import HostedChoice
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import (
@@ -136,12 +136,11 @@ class RequestPlan:
         """Whether one transaction stores the response, at its end.
 
         A client that waits for the whole answer learns nothing before, not even the id. A response with a parent is
-        stored when it starts, so that a parent that is deleted meanwhile keeps the context; so is one with tools of this
-        server, whose calls are stored before they run.
+        stored when it starts, so that a parent that is deleted meanwhile keeps the context; so is one that has a loop over
+        tools of this server, whose calls are stored before they run.
         """
         foreground = not (self.call.streamed or self.background)
-        hosted = any(isinstance(tool, HostedToolEntry) for tool in self.request.tools)
-        return foreground and self.store and self.request.previous_response_id is None and not hosted
+        return foreground and self.store and self.request.previous_response_id is None
 
     @property
     def generates(self) -> bool:

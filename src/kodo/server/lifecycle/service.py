@@ -160,7 +160,7 @@ class Service:
                 return run
         loop = self.loops.loop(run, plan, toolset, history=built.history.items, items=built.items)
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back, loop=loop)
-        await self._store(run, built.history.own, at_end=plan.stored_at_end)
+        await self._store(run, built.history.own, at_end=plan.stored_at_end and loop is None)
         return run
 
     def backend(self, model: str) -> Backend:

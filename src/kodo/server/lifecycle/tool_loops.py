@@ -52,6 +52,7 @@ class ToolLoops:
 
         ``items``: what the prompt begins with, the ``history`` or what it was compacted into.
         """
+        toolset.adopt_search(history)
         if not toolset.is_hosted or not plan.generates:
             return None
 

@@ -37,6 +37,8 @@ MAX_VALUES = 1_000_000
 """Values in a body, of any kind and on all levels: checking more of them would block other requests."""
 MAX_ITEMS = 20_000
 MAX_TOOLS = 128
+BRINGING_ITEMS = ("additional_tools", "tool_search_output")
+"""Types of items that bring tools along."""
 CONTAINER_ENVIRONMENTS = ("container_auto", "container_reference")
 """Types of a shell's ``environment`` that are this server's; in a local one the client runs the commands."""
 _SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -298,7 +300,7 @@ def tools(
     skipped: list[tuple[str, str]] = []
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
-        kind = _kind_of(raw)
+        kind = kind_of(raw)
         if isinstance(raw, dict) and raw.get("type") == CONTAINER_SHELL:
             raise BadBody(
                 f"Invalid value '{CONTAINER_SHELL}' for '{path}.type'.", f"{path}.type", "invalid_value"
@@ -342,7 +344,7 @@ def _check_parameters(tool: RequestTool, path: str) -> None:
         )
 
 
-def _kind_of(raw: object) -> str | None:
+def kind_of(raw: object) -> str | None:
     """The type of a tool as this server tells them apart: a shell in a container is another one than the client's."""
     kind = raw.get("type") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or not isinstance(kind, str) or kind == CONTAINER_SHELL:
@@ -353,11 +355,25 @@ def _kind_of(raw: object) -> str | None:
 
 
 def skipped_tools(raw: Mapping[str, object], hosted: Collection[str] = frozenset()) -> tuple[str, ...]:
-    """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
+    """The types of a body's tools that are left out, each once, in their order: by :func:`tools`, and of those that items
+    bring along all that the server would have to run."""
+    skipped = [kind for kind in map(kind_of, _listed(raw)) if kind in HOSTED_TOOLS and kind not in hosted]
+    for item in raw["input"] if isinstance(raw.get("input"), list) else ():
+        if isinstance(item, dict) and item.get("type") in BRINGING_ITEMS:
+            brought = [tool for tool in _listed(item) if not is_clients_search(tool)]
+            skipped += [kind for kind in map(kind_of, brought) if kind in HOSTED_TOOLS]
+    return tuple(dict.fromkeys(type_on_wire(kind) for kind in skipped if kind is not None))
+
+
+def is_clients_search(raw: object) -> bool:
+    """Whether a tool is a search that the client runs."""
+    return isinstance(raw, dict) and raw.get("type") == "tool_search" and raw.get("execution") == "client"
+
+
+def _listed(raw: Mapping[str, object]) -> list[object]:
+    """The ``tools`` of a body or an item."""
     listed = raw.get("tools")
-    kinds = [_kind_of(tool) for tool in listed] if isinstance(listed, list) else []
-    skipped = (kind for kind in kinds if kind is not None and kind in HOSTED_TOOLS)
-    return tuple(dict.fromkeys(type_on_wire(kind) for kind in skipped if kind not in hosted))
+    return listed if isinstance(listed, list) else []
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------

@@ -135,6 +135,21 @@ class AdditionalTools(HostedItem, frozen=True, kw_only=True, tag="additional_too
     tools: Any | UnsetType = UNSET
 
 
+class Program(HostedItem, frozen=True, kw_only=True, tag="program"):
+    """Code that the model wrote to call tools."""
+
+    call_id: Any | UnsetType = UNSET
+    code: Any | UnsetType = UNSET
+    fingerprint: Any | UnsetType = UNSET
+
+
+class ProgramOutput(HostedItem, frozen=True, kw_only=True, tag="program_output"):
+    """What such code returned."""
+
+    call_id: Any | UnsetType = UNSET
+    result: Any | UnsetType = UNSET
+
+
 AnyHostedItem: TypeAlias = (
     WebSearchCall
     | FileSearchCall
@@ -149,6 +164,8 @@ AnyHostedItem: TypeAlias = (
     | ToolSearchCall
     | ToolSearchOutput
     | AdditionalTools
+    | Program
+    | ProgramOutput
 )
 
 HOSTED_ID_PREFIXES: Final[Mapping[type[AnyHostedItem], str]] = {
@@ -165,6 +182,8 @@ HOSTED_ID_PREFIXES: Final[Mapping[type[AnyHostedItem], str]] = {
     ToolSearchCall: "tsc",
     ToolSearchOutput: "tso",
     AdditionalTools: "adt",
+    Program: "prog",
+    ProgramOutput: "progo",
 }
 """The prefix of the ids of each type of item."""
 

@@ -66,6 +66,14 @@ ITEMS: list[dict[str, Any]] = [
         "approve": True,
         "reason": "yes",
     },
+    {"type": "program", "id": "prog_1", "call_id": "call_3", "code": "add(1, 2)", "fingerprint": "f"},
+    {
+        "type": "program_output",
+        "id": "progo_1",
+        "status": "completed",
+        "call_id": "call_3",
+        "result": "3",
+    },
     {
         "type": "tool_search_call",
         "id": "tsc_1",

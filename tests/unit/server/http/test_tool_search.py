@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,63 @@ async def test_items_bring_tools_along(tmp_path: Path) -> None:
         for wrong in ({"type": "web_search"}, {"type": "function"}, "spade"):
             with pytest.raises(openai.BadRequestError):
                 await sdk.responses.create(model=MODEL, input=[{**item, "tools": [wrong]}])
+
+
+async def test_a_whole_list_of_tools_may_come_as_an_item(tmp_path: Path) -> None:
+    """Codex CLI's short form of a request has all its tools in the first item: the search that the client runs is offered,
+    what the server would have to run is left out and named, and the rest can be called."""
+    search: Any = {"type": "tool_search", "execution": "client", "description": "Look in the shed."}
+    spade: Any = {"type": "function", "name": "spade", "parameters": {"type": "object"}}
+    hosted: Any = [{"type": "web_search"}, {"type": "image_generation"}]
+    item: Any = {"type": "additional_tools", "role": "developer", "tools": [spade, search, *hosted]}
+    turns = when("dig", find("rake")), when("spade", call("spade"))
+    async with served(settings(tmp_path, script(tmp_path, *turns))) as server:
+        sdk, prompts = server.sdk(), prompts_of(server)
+        made = await sdk.responses.with_raw_response.create(
+            model=MODEL, input=[item, {"role": "user", "content": "dig"}]
+        )
+        assert made.headers["x-kodo-skipped-tools"] == "web_search, image_generation"
+        first = made.parse()
+        assert types_of(first) == ["tool_search_call"]
+        assert first.output[0].type == "tool_search_call"
+        assert first.output[0].execution == "client"
+        assert names(prompts[-1]) == [("tool_search", False), ("spade", True)]
+        assert prompts[-1].tools[0].description == "Look in the shed."  # type: ignore[union-attr]
+        answer: Any = {
+            "type": "tool_search_output",
+            "call_id": first.output[0].call_id,
+            "execution": "client",
+            "tools": [{"type": "computer"}],  # a history's: nothing of it can be called here
+        }
+        more: Any = [answer, {"role": "user", "content": "use the spade"}]
+        second = await sdk.responses.create(model=MODEL, input=more, previous_response_id=first.id)
+        assert types_of(second) == ["function_call"]
+        kept = await sdk.responses.create(
+            model=MODEL, input=[{**item, "tools": []}, *more[1:]], tools=[search, spade]
+        )
+        assert types_of(kept) == ["function_call"]
+        counted = await sdk.responses.input_tokens.count(
+            model=MODEL, input=[item, {"role": "user", "content": "dig"}]
+        )
+        assert counted.input_tokens == first.usage.input_tokens  # type: ignore[union-attr]
+
+
+async def test_a_search_that_an_item_brings_is_known_after_a_restart(tmp_path: Path) -> None:
+    """A response that a server goes on with has the tools that it began with."""
+    search: Any = {"type": "tool_search", "execution": "client"}
+    item: Any = {"type": "additional_tools", "role": "developer", "tools": [search]}
+    turns = (when("dig", {"type": "text", "text": "So"}, {"type": "delay", "seconds": 0.5}, find("rake")),)
+    home = settings(tmp_path, script(tmp_path, *turns), shutdown_seconds=0)
+    async with served(home) as server:
+        made = await server.sdk().responses.create(
+            model=MODEL, input=[item, {"role": "user", "content": "dig"}], background=True
+        )
+    async with served(home) as server:
+        done = made
+        while done.status in ("queued", "in_progress"):
+            await asyncio.sleep(0.05)
+            done = await server.sdk().responses.retrieve(made.id)
+        assert types_of(done)[-1] == "tool_search_call"
 
 
 async def test_deferring_needs_a_search(tmp_path: Path) -> None:

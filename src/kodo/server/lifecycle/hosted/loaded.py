@@ -11,9 +11,10 @@ import msgspec
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.hosted.ports import Deferred
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.wire.decode import BadBody, convert
+from kodo.server.wire.decode import BadBody, convert, is_clients_search, kind_of
 from kodo.server.wire.hosted_items import AdditionalTools, ToolSearchOutput
-from kodo.server.wire.tools import CustomTool, FunctionTool, NamespaceTool, RequestTool, Tool
+from kodo.server.wire.hosted_tools import ToolSearchTool
+from kodo.server.wire.tools import HOSTED_TOOLS, CustomTool, FunctionTool, NamespaceTool, RequestTool, Tool
 
 Inner = FunctionTool | CustomTool
 Found = tuple[str | None, Inner]
@@ -22,31 +23,68 @@ Found = tuple[str | None, Inner]
 
 def has_loaded(items: Sequence[ContextItem]) -> bool:
     """Whether items bring tools along."""
-    return any(isinstance(context.item, ToolSearchOutput | AdditionalTools) for context in items)
+    return bool(_bringing(items))
 
 
 def loaded(items: Sequence[ContextItem]) -> list[Found]:
-    """The tools that items bring along, in their order, each once.
+    """The tools that items bring along, in their order, each once. Those that the server would have to run are left out, as
+    :func:`kodo.server.wire.decode.skipped_tools` names them; :func:`brought_search` has the client's search.
 
     Raises:
-        InvalidRequest: one of them is no function, free-form tool or namespace.
+        InvalidRequest: one of them is no tool, or one of the client's without a name; or ``additional_tools`` has none but
+            such as are left out.
     """
     found: dict[tuple[str | None, str], Found] = {}
-    for context in items:
-        item = context.item
-        if isinstance(item, ToolSearchOutput | AdditionalTools):
-            for raw in item.tools if isinstance(item.tools, list | tuple) else ():
-                for namespace, tool in flat(_read(raw)):
-                    found.setdefault((namespace, tool.name), (namespace, tool))
+    for item in _bringing(items):
+        brought = _listed(item)
+        own = [raw for raw in brought if kind_of(raw) not in HOSTED_TOOLS]
+        if (
+            isinstance(item, AdditionalTools)
+            and brought
+            and not own
+            and not any(map(is_clients_search, brought))
+        ):
+            raise InvalidRequest(f"Items bring no tools of type '{kind_of(brought[0])}'.", param="input")
+        for raw in own:
+            for namespace, tool in flat(_read(raw)):
+                found.setdefault((namespace, tool.name), (namespace, tool))
     return list(found.values())
 
 
-def _read(raw: object) -> FunctionTool | CustomTool | NamespaceTool:
+def brought_search(items: Sequence[ContextItem]) -> ToolSearchTool | None:
+    """The client's search for tools that items bring along: Codex CLI lists it beside its other tools in
+    ``additional_tools``. The newest counts.
+
+    Raises:
+        InvalidRequest: it is not valid.
+    """
+    found = None
+    for item in _bringing(items):
+        for raw in filter(is_clients_search, _listed(item)):
+            tool = _convert(raw)
+            found = tool if isinstance(tool, ToolSearchTool) else found
+    return found
+
+
+def _bringing(items: Sequence[ContextItem]) -> list[ToolSearchOutput | AdditionalTools]:
+    return [one.item for one in items if isinstance(one.item, ToolSearchOutput | AdditionalTools)]
+
+
+def _listed(item: ToolSearchOutput | AdditionalTools) -> Sequence[object]:
+    return item.tools if isinstance(item.tools, list | tuple) else ()
+
+
+def _convert(raw: object) -> RequestTool:
     fields = {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
     try:
         tool: RequestTool = convert(fields, RequestTool, "tools[]")
     except BadBody as error:
         raise InvalidRequest(f"A loaded tool is not valid: {error.message}", param="input") from None
+    return tool
+
+
+def _read(raw: object) -> FunctionTool | CustomTool | NamespaceTool:
+    tool = _convert(raw)
     if not isinstance(tool, FunctionTool | CustomTool | NamespaceTool):
         raise InvalidRequest(
             "Only functions, custom tools and namespaces can be loaded by an item.", param="input"

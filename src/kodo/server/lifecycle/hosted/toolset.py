@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
-from kodo.server.lifecycle.hosted.loaded import flat, later, loaded, split
+from kodo.server.lifecycle.hosted.loaded import brought_search, flat, later, loaded, split
 from kodo.server.lifecycle.hosted.ports import Deferred, HostedCall, HostedTool, ToolContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire.decode import MAX_TOOLS
@@ -111,6 +111,7 @@ class Toolset:
         Raises:
             InvalidRequest: an entry cannot be honoured, or the choice names a tool that is not there.
         """
+        self.adopt_search(items)
         context = self.context_of(items)
         taken = {tool.name for tool in self.request.tools if isinstance(tool, Tool) and hasattr(tool, "name")}
         offered: list[RequestTool] = []
@@ -150,6 +151,14 @@ class Toolset:
         if choice == "required" and not offered:
             choice = "auto"  # a server's tools could not be listed: the model answers without them
         return msgspec.structs.replace(self.request, tools=tuple(offered), tool_choice=choice)
+
+    def adopt_search(self, items: tuple[ContextItem, ...]) -> None:
+        """Take the search that items bring along for one of the request's own, where that has none."""
+        if any(isinstance(tool, ToolSearchTool) for tool in self.request.tools):
+            return
+        search = brought_search(items)
+        if search is not None and type_of(search) in self.tools:
+            self.request = msgspec.structs.replace(self.request, tools=(*self.request.tools, search))
 
     def _check_labels(self) -> None:
         labels: set[str] = set()
