@@ -28,6 +28,7 @@ from kodo.server.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
     Compaction,
+    CompactionTrigger,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -137,15 +138,15 @@ async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[Co
     return items
 
 
-def _input_items(value: str | tuple[InputItem, ...] | None) -> tuple[InputItem, ...]:
+def _input_items(value: str | tuple[InputItem, ...] | None) -> tuple[Item | ItemReference, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
         return (Message(role="user", content=(InputText(text=value),)),)
-    return value
+    return tuple(item for item in value if not isinstance(item, CompactionTrigger))
 
 
-async def _row(store: HistoryStore, ids: Ids, owner: str, item: InputItem, path: str) -> ItemRow:
+async def _row(store: HistoryStore, ids: Ids, owner: str, item: Item | ItemReference, path: str) -> ItemRow:
     if isinstance(item, ItemReference):
         row = await store.get_item(owner, None, item.id)
         if row is None:

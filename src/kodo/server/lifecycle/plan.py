@@ -144,10 +144,10 @@ class RequestPlan:
 
     @property
     def generates(self) -> bool:
-        """Whether an answer is generated; False only reads the prompt into the cache."""
+        """Whether an answer is generated; False only compacts the context, or reads the prompt into the cache."""
         options = self.request.prompt_cache_options
         prewarm = isinstance(options, PromptCacheOptions) and options.prewarm is True
-        return self.call.generate and not prewarm
+        return self.call.generate and not (prewarm or self.request.compacts)
 
     @property
     def soft_limit(self) -> int | None:

@@ -98,7 +98,7 @@ class PromptBuilder:
 
     async def _build(self, plan: RequestPlan, toolset: Toolset, history: History) -> BuiltPrompt:
         call, request, backend = plan.call, plan.request, plan.backend
-        compacted = await self._compact_if_long(call, request, backend, history)
+        compacted = await self._compact_if_due(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
         if not (toolset.is_plain and (passthrough or not has_loaded(history.items))):
@@ -224,17 +224,26 @@ class PromptBuilder:
         if len(self._passthrough) > MAX_KNOWN:
             self._passthrough.popitem(last=False)
 
-    async def _compact_if_long(
+    async def _compact_if_due(
         self,
         call: CallContext,
         request: CreateResponse,
         backend: Backend,
         history: History,
     ) -> Compacted | None:
-        """``context_management``: the context as one item, once it is over the threshold."""
+        """The context as one item: where the request asks for nothing else, or once it is over the threshold of
+        ``context_management``.
+
+        Raises:
+            InvalidRequest: it asks for that, and there is no context.
+        """
+        window = backend.card.context_window
+        if request.compacts:
+            if not history.items:
+                raise nothing_to_compact()
+            return await self.compact(call, request, backend, history.items, window // 4)
         if not request.context_management:
             return None
-        window = backend.card.context_window
         threshold = request.context_management[0].compact_threshold or window * 3 // 4
         items = await self._render(call.owner, backend, history.items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
@@ -263,6 +272,11 @@ class PromptBuilder:
             limits=limits,
         )
         return await asyncio.to_thread(work) if has_sealed(items) else work()
+
+
+def nothing_to_compact() -> InvalidRequest:
+    """The error for a compaction without a context."""
+    return InvalidRequest("There is nothing to compact: send input or previous_response_id.", param="input")
 
 
 @contextmanager

@@ -55,13 +55,13 @@ def initial_row(
 
 
 def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage, input_tokens: int) -> bytes:
-    """The request without its items, which are rows of their own."""
+    """The request without its items, which are rows of their own; what asks for a compaction is none of them."""
     in_conversation = plan.request.conversation is not None and history.before
     return msgspec.json.encode(
         StoredRequest(
             request=msgspec.structs.replace(
                 plan.request,
-                input=None,
+                input=plan.request.input[-1:] if plan.request.compacts and plan.request.input else None,
                 client_metadata=None,
                 tools=tuple(without_secrets(tool) for tool in plan.request.tools),
             ),

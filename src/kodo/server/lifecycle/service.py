@@ -36,7 +36,7 @@ from kodo.server.lifecycle.ports import (
     ProviderState,
     Usage,
 )
-from kodo.server.lifecycle.prompt_builder import PromptBuilder
+from kodo.server.lifecycle.prompt_builder import PromptBuilder, nothing_to_compact
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
 from kodo.server.lifecycle.remote import RemoteRuns, SharedHistory, still_there
 from kodo.server.lifecycle.response_fold import ResponseFold, engine_usage
@@ -203,9 +203,7 @@ class Service:
         inner = CreateResponse(model=request.model, instructions=request.instructions)
         history = await self.prompts.history(call, request)
         if not history.items:
-            raise InvalidRequest(
-                "There is nothing to compact: send input or previous_response_id.", param="input"
-            )
+            raise nothing_to_compact()
         budget = backend.card.context_window // 4
         done = await self.prompts.compact(call, inner, backend, history.items, budget)
         await self.charge(call, request.model, engine_usage(done.usage))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from kodo.server.wire.echo import shorten, shorten_param
-from kodo.server.wire.items import InputItem
+from kodo.server.wire.items import CompactionTrigger, InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import (
     CONTAINER_SHELL,
@@ -203,7 +203,15 @@ def items(value: object, prefix: str = "input") -> tuple[InputItem, ...]:
     if len(value) > MAX_ITEMS:
         raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "array_above_max_length")
     full = [_expand(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
-    return convert(full, tuple[InputItem, ...], prefix)
+    found: tuple[InputItem, ...] = convert(full, tuple[InputItem, ...], prefix)
+    for index, one in enumerate(found[:-1]):
+        if isinstance(one, CompactionTrigger):
+            raise BadBody(
+                "The 'compaction_trigger' item must be the final input item.",
+                f"{prefix}[{index}]",
+                "invalid_value",
+            )
+    return found
 
 
 def item(raw: object, path: str) -> InputItem:
@@ -358,7 +366,8 @@ def skipped_tools(raw: Mapping[str, object], hosted: Collection[str] = frozenset
     """The types of a body's tools that are left out, each once, in their order: by :func:`tools`, and of those that items
     bring along all that the server would have to run."""
     skipped = [kind for kind in map(kind_of, _listed(raw)) if kind in HOSTED_TOOLS and kind not in hosted]
-    for item in raw["input"] if isinstance(raw.get("input"), list) else ():
+    given = raw.get("input")
+    for item in given if isinstance(given, list) else ():
         if isinstance(item, dict) and item.get("type") in BRINGING_ITEMS:
             brought = [tool for tool in _listed(item) if not is_clients_search(tool)]
             skipped += [kind for kind in map(kind_of, brought) if kind in HOSTED_TOOLS]

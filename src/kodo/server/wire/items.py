@@ -241,6 +241,10 @@ class ItemReference(Wire, frozen=True, kw_only=True, tag="item_reference"):
     id: str
 
 
+class CompactionTrigger(Wire, frozen=True, kw_only=True, tag="compaction_trigger"):
+    """Asks for the context as one compaction item, instead of an answer. It ends the input, and is not stored."""
+
+
 Item: TypeAlias = (
     Message
     | FunctionCall
@@ -257,7 +261,7 @@ Item: TypeAlias = (
     | Compaction
     | AnyHostedItem
 )
-InputItem: TypeAlias = Item | ItemReference
+InputItem: TypeAlias = Item | ItemReference | CompactionTrigger
 Call: TypeAlias = FunctionCall | CustomToolCall | LocalShellCall | ShellCall | ApplyPatchCall
 CallOutput: TypeAlias = (
     FunctionCallOutput | CustomToolCallOutput | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput

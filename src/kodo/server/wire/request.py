@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import InputItem, StrictWire
+from kodo.server.wire.items import CompactionTrigger, InputItem, StrictWire
 from kodo.server.wire.response import PromptCacheOptions, ReasoningConfig, TextConfig
 from kodo.server.wire.tools import RequestTool, RequestToolChoice
 
@@ -93,6 +93,13 @@ class CreateResponse(StrictWire, frozen=True, kw_only=True):
     def wants_logprobs(self) -> bool:
         """Whether the request asks for log probabilities."""
         return "message.output_text.logprobs" in (self.include or ()) or bool(self.top_logprobs)
+
+    @property
+    def compacts(self) -> bool:
+        """Whether the context is to be compacted, and nothing generated."""
+        return isinstance(self.input, tuple) and isinstance(
+            self.input[-1] if self.input else None, CompactionTrigger
+        )
 
 
 class CompactRequest(StrictWire, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from kodo.server.http.keys import digest
 from kodo.server.http.retention import RetentionPolicy, prune_and_log
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import KeyRow, ReplayRow, ResponseRow
+from kodo.server.lifecycle.row_codec import decode_request
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.lifecycle.supervised import supervise_every
 from kodo.server.store.sqlite import SqliteStore
@@ -521,6 +522,69 @@ async def test_context_management_compacts_on_the_way(server: Served) -> None:
     assert child.usage.input_tokens < 2000
     assert await stream(server, made.id) == await stream(server, made.id)
     assert (await stream(server, made.id))[-1]["response"] == made.to_dict()
+
+
+async def test_a_trigger_compacts_and_answers_nothing(server: Served) -> None:
+    """Codex CLI asks for a compaction with the last item of the input: the stream has exactly one item, which stands for the
+    history, the trigger is stored nowhere, and children stand on the item."""
+    sdk = server.sdk()
+    trigger: Any = {"type": "compaction_trigger"}
+    long: Any = [*facts(200), {"role": "user", "content": "and?"}]
+    events = [
+        event async for event in await sdk.responses.create(model=MODEL, input=[*long, trigger], stream=True)
+    ]
+    done = [event for event in events if event.type == "response.output_item.done"]
+    assert [event.item.type for event in done] == ["compaction"]
+    assert [event.type for event in events].count("response.output_item.added") == 1
+    last = events[-1]
+    assert last.type == "response.completed"
+    assert last.response.output == [done[0].item]
+    made = last.response
+    assert made.usage is not None
+    listed = [item.type async for item in sdk.responses.input_items.list(made.id, limit=100)]
+    assert set(listed) == {"message"}
+    child = await sdk.responses.create(model=MODEL, input="abcd", previous_response_id=made.id)
+    stateless = await sdk.responses.create(
+        model=MODEL, input=[made.output[0].to_dict(), {"role": "user", "content": "abcd"}], store=False
+    )
+    whole = await sdk.responses.input_tokens.count(model=MODEL, input=[*long, trigger])
+    for answer in (child, stateless):
+        assert answer.usage is not None
+        assert answer.usage.input_tokens < whole.input_tokens
+    again = await sdk.responses.create(model=MODEL, input=[trigger], previous_response_id=child.id)
+    assert [item.type for item in again.output] == ["compaction"]
+    assert (await sdk.responses.compact(model=MODEL, input=[*long, trigger])).output[0].type == "compaction"
+
+
+async def test_a_compaction_in_the_background_outlives_its_server(tmp_path: Path) -> None:
+    """The next start goes on with a compaction, not with an answer: what was asked for is kept with the request."""
+    trigger: Any = {"type": "compaction_trigger"}
+    async with served(settings(tmp_path)) as first:
+        made = await first.sdk().responses.create(model=MODEL, input=[*facts(3), trigger], background=True)
+        row = await first.state.store.get_response("default", made.id)
+    assert row is not None
+    assert decode_request(row).request.compacts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([], [{"role": "user", "content": "x"}], "must be the final input item"),
+        ([], [{"type": "compaction_trigger"}], "must be the final input item"),
+        ([], [], "nothing to compact"),
+    ],
+    ids=["in the middle", "twice", "alone"],
+)
+async def test_a_trigger_without_a_place_is_refused(
+    before: list[Any], after: list[Any], said: str, server: Served
+) -> None:
+    """It ends the input and stands on something; a conversation has none."""
+    items: Any = [*before, {"type": "compaction_trigger"}, *after]
+    with pytest.raises(openai.BadRequestError, match=said) as caught:
+        await server.sdk().responses.create(model=MODEL, input=items, instructions="Be kind.")
+    assert caught.value.param == ("input[0]" if after else "input")
+    with pytest.raises(openai.BadRequestError):
+        await server.sdk().conversations.create(items=items)
 
 
 async def test_truncation_is_asked_for_and_said(server: Served) -> None:

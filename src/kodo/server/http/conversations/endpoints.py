@@ -18,7 +18,7 @@ from kodo.server.lifecycle.errors import InvalidRequest, NotFound
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.wire import decode
 from kodo.server.wire.conversations import Conversation, ConversationRequest, ConversationUpdate, ItemsRequest
-from kodo.server.wire.items import ItemReference
+from kodo.server.wire.items import CompactionTrigger, ItemReference
 
 _INCLUDE = {"include", "include[]"}
 _MAX_ITEMS = 20
@@ -136,6 +136,10 @@ def _rows(ids: Any, raw: list[Any]) -> list[ItemRow]:
         if isinstance(item, ItemReference):
             raise InvalidRequest(
                 "An item reference cannot be stored; send the item itself.", param=f"items[{index}].type"
+            )
+        if isinstance(item, CompactionTrigger):
+            raise InvalidRequest(
+                "A compaction_trigger belongs to the input of a response.", param=f"items[{index}].type"
             )
         rows.append(new_row(ids, item))
     return rows
