@@ -18,14 +18,18 @@ _PATH_CALLS = frozenset({"open", "Path", "exists", "isfile", "isdir", "getsize",
 _PATH_METHODS = frozenset(
     {"open", "read_text", "write_text", "read_bytes", "write_bytes", "exists", "is_file"}
 )
+_OF_ANY = """class OfAny(type):
+    def __instancecheck__(cls, value):
+        return isinstance(value, cls.__base__)"""
+"""For the classes below: a date that was made before the clock was held still is an instance of them too."""
 _FROZEN = {
-    "datetime": f"""class FrozenDatetime(datetime.datetime):
+    "datetime": f"""class FrozenDatetime(datetime.datetime, metaclass=OfAny):
     @classmethod
     def now(cls, tz=None):
         return cls({NOW}, tzinfo=tz)
 
     utcnow = today = now""",
-    "date": """class FrozenDate(datetime.date):
+    "date": """class FrozenDate(datetime.date, metaclass=OfAny):
     @classmethod
     def today(cls):
         return cls(2024, 3, 15)""",
@@ -59,6 +63,7 @@ def read_effects(module: str, tree: ast.Module, node: ast.AST, params: frozenset
         )
         if isinstance(used, ast.Attribute):
             setup += [
+                *([_OF_ANY] if _OF_ANY not in setup else []),
                 _FROZEN[name],
                 f"monkeypatch.setattr({_place(module, used.value)!r}, Frozen{name.capitalize()})",
             ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import datetime
+import sys
+import types
 
 import pytest
 
@@ -77,6 +80,23 @@ def effects(source, name="f"):
 def test_the_clock_and_random_numbers_are_held_still(source, statement):
     """The name is replaced where the module looks it up; a function that is called counts as well."""
     assert effects(source).setup[-1] == statement
+
+
+@pytest.mark.parametrize("given", ["datetime.datetime(2024, 3, 14)", "datetime.date(2024, 3, 14)"])
+@pytest.mark.parametrize("place", ["dt.datetime", "dt.date"])
+def test_dates_made_before_the_clock_is_held_still_are_dates(monkeypatch, place, given):
+    """A function that asks for the kind of what it is given goes the way that it goes without the patch."""
+    kind = place.partition(".")[2]
+    now = "now()" if kind == "datetime" else "today()"
+    source = f"import datetime as dt\ndef f(day):\n    return isinstance(day, {place}), {place}.{now} > {place}.min"
+    module = types.ModuleType("mod")
+    exec(source, vars(module))
+    monkeypatch.setitem(sys.modules, "mod", module)
+    call = Call(0, "f", "f(_0)", (Arg("day", given),), effects(source).setup)
+    expected = isinstance(eval(given), getattr(datetime, kind))
+    names = {"f": module.f, "datetime": datetime}
+    assert observe(call, names, {}, (), 5.0, None).text == f"({expected}, True)"
+    assert datetime.datetime.__name__ == "datetime" and datetime.date.__name__ == "date"
 
 
 @pytest.mark.parametrize(
