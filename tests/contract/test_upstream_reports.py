@@ -302,6 +302,30 @@ async def test_how_long_a_busy_server_wants_to_be_left_alone(header: str, low: f
     assert low <= caught.value.retry_after <= high
 
 
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        ({"code": 429, "message": "You exceeded your current quota, check your plan and billing.", "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "x/google.rpc.QuotaFailure"}, {"@type": "x/google.rpc.RetryInfo", "retryDelay": "36s"}]}, 36),
+        ({"message": "Quota exceeded for metric: input tokens, limit: 4000000\nPlease retry in 47.5s."}, 47.5),
+        ({"message": "Rate limit reached. Please try again in 250ms."}, 0.25),
+        ({"message": "Rate limit reached. Please try again in 1m2.5s."}, 62.5),
+        ({"message": "Rate limit exceeded. Please retry after 8 seconds."}, 8),
+        ({"message": "Slow down."}, 1),
+        ({"message": "You exceeded your current quota, check your plan and billing.", "code": "insufficient_quota"}, None),
+    ],
+)  # fmt: skip
+async def test_how_long_to_wait_stands_in_the_error(error: dict[str, Any], wait: float | None) -> None:
+    """A quota with a time is a rate, and the caller may come back; one without (``wait`` None) is used up."""
+    async with recorded(json.dumps([{"error": error}]).encode(), status=429) as server:
+        engine = engine_at(server.url)
+        with pytest.raises(Overloaded) as caught:
+            await answer(engine, asking("Go."))
+        await engine.stop()
+    assert isinstance(caught.value, EngineUnavailable) == (wait is None)
+    if wait is not None:
+        assert caught.value.retry_after == wait
+
+
 async def test_a_field_that_a_server_refuses_is_learned() -> None:
     """`max_tokens` becomes `max_completion_tokens` where the server says so, and stays so."""
     said = b'{"error": {"message": "Unsupported parameter: \'max_tokens\' is not supported with this model.", "code": "unsupported_parameter", "param": "max_tokens"}}'

@@ -229,6 +229,60 @@ async def test_an_answer_is_read_with_or_without_deltas(stream: list[Any], text:
     assert (got.text, got.end.reason, got.end.usage.cached) == (text, reason, 4)
 
 
+ONE, TWO = call(1, "Paris"), call(2, "Tokyo")
+MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "Sunny."}]}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param([ONE[0], TWO[0], *ONE[1:], *TWO[1:], done()], id="both begin first"),
+        pytest.param([ONE[0], ONE[1], TWO[0], TWO[1], ONE[2], TWO[2], *ONE[3:], *TWO[3:], done()], id="taking turns"),
+        pytest.param([ONE[0], TWO[0], *TWO[1:], *ONE[1:], done()], id="the second is done first"),
+        pytest.param([*ONE[:3], *TWO[:3], done()], id="no item is said to be done"),
+        pytest.param([ONE[4], TWO[4], done()], id="whole items"),
+        pytest.param([done(output=[ONE[4]["item"], TWO[4]["item"]])], id="with the end only"),
+        pytest.param([ONE[0], done(output=[ONE[4]["item"], TWO[4]["item"]])], id="begun, and with the end"),
+    ],
+)  # fmt: skip
+async def test_calls_that_take_turns_come_out_one_after_the_other(stream: list[Any]) -> None:
+    """Gateways open every call of a turn before they close one, or send what is whole only."""
+    async with recorded(frames(*stream)) as server:
+        engine = engine_at(server.url)
+        got = await answer(engine, asking("Go.", tools=(WEATHER,)))
+        await engine.stop()
+    expected = [("call_1", '{"city": "Paris"}'), ("call_2", '{"city": "Tokyo"}')]
+    assert [(start.call_id, text) for start, text in got.calls] == expected
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [done(output=[MESSAGE])],
+        [event("output_text.done", output_index=0, text="Sunny."), done(output=[MESSAGE])],
+        [event("output_text.delta", output_index=0, delta="Sunny."), event("output_text.done", output_index=0, text="Sunny."), done(output=[])],
+        [event("output_item.done", item=MESSAGE), event("output_text.done", text="Sunny."), done(output=[MESSAGE])],
+    ],
+)  # fmt: skip
+async def test_a_text_comes_out_once_wherever_it_is(stream: list[Any]) -> None:
+    """In deltas, with its own end, with the item's or with the response's."""
+    async with recorded(frames(*stream)) as server:
+        engine = engine_at(server.url)
+        got = await answer(engine, asking("Go."))
+        await engine.stop()
+    assert (got.text, got.end.reason) == ("Sunny.", "stop")
+
+
+async def test_a_failure_beside_the_response_says_why() -> None:
+    """Gateways put the error into the event, with null in the response."""
+    failed = {**done("failed", error=None), "error": {"message": "no such luck", "code": "upstream_error"}}
+    async with recorded(frames(failed)) as server:
+        engine = engine_at(server.url)
+        with pytest.raises(EngineFailed, match="no such luck"):
+            await answer(engine, asking("Go."))
+        await engine.stop()
+
+
 async def test_an_answer_that_fails_says_why() -> None:
     """`response.failed`, an error event, and a stream without an end."""
     failed = done("failed", error={"code": "server_error", "message": "out of luck"})

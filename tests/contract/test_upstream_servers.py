@@ -121,7 +121,7 @@ async def test_a_server_is_known_for_what_it_is(standin: StandIn, engine: Upstre
     card = await engine.card()
     target = engine._pool.targets[0]
     assert target.profile.name == standin.behaviour.name
-    if standin.behaviour.name in SEEN - {"ollama"}:
+    if standin.behaviour.name in SEEN:
         assert card.context_window == WINDOW
     assert card.images is standin.behaviour.images
 

@@ -43,6 +43,7 @@ class StandIn:
                 Route("/health", lambda _: PlainTextResponse("")),
                 Route("/props", self.props),
                 Route("/api/version", self.version),
+                Route("/api/ps", self.loaded),
                 Route("/api/v0/models", self.lmstudio_models),
                 Route("/tokenize", self.tokenize, methods=["POST"]),
                 Route("/apply-template", self.template, methods=["POST"]),
@@ -131,6 +132,13 @@ class StandIn:
         if self.behaviour.name != "ollama":
             return PlainTextResponse("", 404)
         return JSONResponse({"version": "0.13.0"})
+
+    async def loaded(self, request: Request) -> Response:
+        """Ollama's own route: the models that are loaded, with their windows."""
+        if self.behaviour.name != "ollama":
+            return PlainTextResponse("", 404)
+        entry = {"name": f"{MODEL}:latest", "model": f"{MODEL}:latest", "context_length": WINDOW}
+        return JSONResponse({"models": [{"name": "other", "context_length": 99}, entry]})
 
     async def lmstudio_models(self, request: Request) -> Response:
         """LM Studio's own route."""

@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from kodo.server.lifecycle.errors import (
     Conflict,
+    ContextLengthExceeded,
     EngineFailed,
     EngineUnavailable,
     InvalidRequest,
@@ -153,6 +154,8 @@ def encode_envelope(envelope: Envelope, status: int, scope: Scope) -> bytes:
     else:
         kind = "overloaded_error" if error.code in _OVERLOADED else "api_error"
     message = error.message if error.param is None else f"{error.param}: {error.message}"
+    if error.code == ContextLengthExceeded.code:
+        message = f"prompt is too long: {error.message}"  # clients compact their history at these words
     return msgspec.json.encode(
         AnthropicError(
             error=AnthropicErrorBody(type=kind, message=message),

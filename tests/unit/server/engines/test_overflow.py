@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kodo.server.engines.upstream.error_translation import failed_in_answer, translate
 from kodo.server.engines.upstream.profile import profile_named
-from kodo.server.engines.upstream.refusal import UpstreamRefusal, failed_in_answer, translate
+from kodo.server.engines.upstream.refusal import UpstreamRefusal
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
 
 CODE = "context_length_exceeded"
@@ -46,6 +47,19 @@ CODE = "context_length_exceeded"
         ("generic", "invalid params, context window exceeds limit", 0, 0),
         ("generic", "Prompt exceeds max length", 0, 0),
         ("generic", "Input is too long for requested model.", 0, 0),
+        ("generic", "Input length 5000 exceeds the maximum allowed input length of 4096 tokens.", 4096, 5000),
+        ("generic", "The estimated number of input and maximum output tokens (5000) exceeded this model context window limit (4096)", 4096, 5000),
+        ("generic", "Requested token count exceeds the model's maximum context length of 4096 tokens", 0, 0),
+        ("generic", "Requested tokens (5000) exceed context window of 4096", 4096, 5000),
+        ("generic", "Number of tokens (5000) exceeded maximum context length (4096).", 4096, 5000),
+        ("generic", "Prompt tokens (5000) exceeds context size (4096)", 4096, 5000),
+        ("generic", "too many tokens: size limit exceeded by 904 tokens. Try using shorter or fewer inputs. The limit for this model is 4096 tokens.", 0, 0),
+        ("generic", "Prompt length 5000 is greater than max_seq_len 4096", 4096, 5000),
+        ("generic", "The sum of prompt length (5000.0), query length (0) should not exceed max_num_tokens (4096)", 4096, 5000),
+        ("generic", "Total tokens of image and text exceed max message tokens.", 0, 0),
+        ("vllm", "You passed 4000 input tokens and requested 1000 output tokens. However, the model's context length is only 4096 tokens, resulting in a maximum input length of 3096 tokens.", 4096, 5000),
+        ("llamacpp", "Context size has been exceeded.", 0, 0),
+        ("lmstudio", "Reached context length of 4096 tokens with model (arch: qwen3) that does not currently support mid-generation context overflow.", 0, 0),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("own", [True, False], ids=["its own profile", "behind a proxy"])

@@ -214,6 +214,15 @@ async def test_tokens_are_counted_as_they_are_used(tmp_path: Path) -> None:
     assert count.input_tokens == answer.usage.input_tokens > 0
 
 
+async def test_tokens_of_any_part_of_a_history_are_counted(tmp_path: Path) -> None:
+    """Clients count what the assistant said, too; nothing is generated, so it is no prefill."""
+    async with served(settings(tmp_path)) as server:
+        count = await _client(server).messages.count_tokens(
+            model=MODEL, messages=[{"role": "assistant", "content": "Paris."}]
+        )
+    assert count.input_tokens > 0
+
+
 async def test_a_schema_is_asked_for(tmp_path: Path) -> None:
     """output_config.format becomes the format of the answer: a script whose text does not fit fails."""
     turns = [{"steps": [{"type": "text", "text": text}]} for text in ('{"a": 1}', "no JSON")]
@@ -248,6 +257,18 @@ async def test_errors_have_anthropics_envelope(tmp_path: Path) -> None:
     assert "messages[0].content[0].type" in str(wrong.value)
     assert nowhere["error"]["type"] == "not_found_error"
     assert (form.status_code, form.json()["error"]["type"]) == (415, "invalid_request_error")
+
+
+async def test_a_prompt_that_does_not_fit_is_told_in_the_words_of_this_api(tmp_path: Path) -> None:
+    """Clients know by "prompt is too long" that they must compact the history."""
+    async with served(settings(tmp_path)) as server:
+        with pytest.raises(
+            anthropic.BadRequestError, match=r"prompt is too long: .* context window"
+        ) as caught:
+            await _client(server).messages.create(
+                model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "word " * 400_000}]
+            )
+    assert caught.value.type == "invalid_request_error"
 
 
 async def test_an_error_in_the_middle_is_an_error_event(tmp_path: Path) -> None:
@@ -396,6 +417,41 @@ def test_what_does_not_fit_names_its_place(message: dict[str, Any]) -> None:
     with pytest.raises(BadBody) as caught:
         messages_to_items([message])
     assert (caught.value.param or "").startswith("messages[0]")
+
+
+def test_a_history_of_other_servers_is_taken() -> None:
+    """Ids of gateways are longer than the contract's; what the hosted service did is words, without what only it can read."""
+    long = "call_" + "x" * 120
+    found = {"type": "web_search_result", "title": "Paris", "url": "u", "encrypted_content": "secret"}
+    items = messages_to_items(
+        [
+            {"role": "user", "content": "Weather?"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "compaction", "content": "So far: nothing."},
+                    {
+                        "type": "server_tool_use",
+                        "id": "s",
+                        "name": "web_search",
+                        "input": {"query": "weather"},
+                    },
+                    {"type": "web_search_tool_result", "tool_use_id": "s", "content": [found]},
+                    {"type": "tool_use", "id": long, "name": "add", "input": {}},
+                ],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": long, "content": None}]},
+        ]
+    )
+    _, words, call, output = items
+    assert isinstance(words, MessageItem)
+    assert all(said in text_of(words.content) for said in ("So far", '{"query": "weather"}', "Paris"))
+    assert "secret" not in text_of(words.content)
+    assert isinstance(call, FunctionCall)
+    assert isinstance(output, FunctionCallOutput)
+    assert call.call_id == output.call_id
+    assert len(call.call_id) <= 64
+    assert output.output == ""
 
 
 @pytest.mark.parametrize(

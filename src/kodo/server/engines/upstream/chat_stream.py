@@ -20,10 +20,11 @@ from kodo.server.engines.upstream.chat_chunk import (
     decode_chunks,
 )
 from kodo.server.engines.upstream.chat_request import ToolLabel
+from kodo.server.engines.upstream.error_translation import failed_in_answer, not_an_answer
 from kodo.server.engines.upstream.finish_reasons import read_finish_reason
 from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues, mask
 from kodo.server.engines.upstream.profile import Profile
-from kodo.server.engines.upstream.refusal import failed_in_answer, not_an_answer, says_error
+from kodo.server.engines.upstream.refusal import says_error
 from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
 from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls
 from kodo.server.engines.upstream.unknown_tools import UnknownCall

@@ -83,20 +83,42 @@ async def _identify(client: HttpClient, root: HttpClient, model: str) -> Identit
     modalities = entry.get("architecture", {}).get("input_modalities") if isinstance(entry.get("architecture"), dict) else None  # fmt: skip
     if isinstance(modalities, list):
         images = "image" in modalities
-    if profile == "llamacpp":
-        props, _ = await ask(root, "/props")
-        window = _count(props.get("default_generation_settings", {}).get("n_ctx")) or window
-        images = bool(props.get("modalities", {}).get("vision")) if "modalities" in props else images
-    elif profile == "lmstudio":
-        listed, _ = await ask(root, "/api/v0/models")
-        more = _entry(listed, model)
-        window = next((value for name in _WINDOWS if (value := _count(more.get(name))) is not None), window)
-        images = more.get("type") == "vlm" if "type" in more else images
-    elif profile == "generic":
+    if profile == "generic":
         version, _ = await ask(root, "/api/version")
         if set(version) == {"version"}:
             profile = "ollama"
-    return Identity(profile=profile, window=window, images=images)
+    own_window, own_images = await _ask_own_routes(root, profile, model)
+    return Identity(
+        profile=profile, window=own_window or window, images=images if own_images is None else own_images
+    )
+
+
+async def _ask_own_routes(root: HttpClient, profile: str, model: str) -> tuple[int | None, bool | None]:
+    """The window and the eyes by a route that only this kind of server has."""
+    if profile == "llamacpp":
+        props, _ = await ask(root, "/props")
+        sees = bool(props.get("modalities", {}).get("vision")) if "modalities" in props else None
+        return _count(props.get("default_generation_settings", {}).get("n_ctx")), sees
+    if profile == "lmstudio":
+        listed, _ = await ask(root, "/api/v0/models")
+        more = _entry(listed, model)
+        window = next((value for name in _WINDOWS if (value := _count(more.get(name))) is not None), None)
+        return window, more.get("type") == "vlm" if "type" in more else None
+    return (await _loaded_window(root, model) if profile == "ollama" else None), None
+
+
+async def _loaded_window(root: HttpClient, model: str) -> int | None:
+    """The window with which Ollama has loaded a model. It cuts a longer prompt without a word; None: it is not loaded."""
+    loaded, _ = await ask(root, "/api/ps")
+    found = loaded.get("models")
+    for entry in found if isinstance(found, list) else ():
+        if isinstance(entry, dict) and model in (
+            entry.get("name"),
+            entry.get("model"),
+            f"{entry.get('name')}".removesuffix(":latest"),
+        ):
+            return _count(entry.get("context_length"))
+    return None
 
 
 async def ask(client: HttpClient, path: str) -> tuple[dict[str, Any], str]:

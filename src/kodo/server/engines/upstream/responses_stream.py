@@ -1,7 +1,8 @@
 """The events of a Responses server as events of the engine.
 
-Deltas are read where they come; an item that comes whole only (``response.output_item.done``) is read from there.
-Reasoning keeps the server's id and its encrypted content, which go back to it in the next turn.
+Deltas are read where they come; an item that comes whole only (``response.output_item.done``, or with the end of the
+response) is read from there. Items come out one after the other: the events of one that begins while a call is open wait until
+that call is done. Reasoning keeps the server's id and its encrypted content, which go back to it in the next turn.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from kodo.server.engines.upstream.chat_request import ToolLabel
+from kodo.server.engines.upstream.error_translation import failed_in_answer, not_an_answer
 from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues
 from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
 from kodo.server.engines.upstream.profile import Profile
-from kodo.server.engines.upstream.refusal import failed_in_answer, not_an_answer
 from kodo.server.engines.upstream.responses_request import label_key
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.engines.upstream.usage import read_usage
@@ -75,6 +76,13 @@ class ResponsesStream:
         self._unknown: list[UnknownCall] = []
         self._usage: Usage | None = None
         self._reason: str | None = None
+        self._items = 0
+        """Items that were handed out."""
+        self._said_text = False
+        self._current: Any = None
+        """The index of the item whose events are read now."""
+        self._later: dict[Any, list[tuple[str, dict[str, Any]]]] = {}
+        """Events of the items behind it, by their index."""
         self.done = False
         """Whether the last event was seen."""
 
@@ -105,7 +113,7 @@ class ResponsesStream:
             raise not_an_answer(data, self._secrets)
         if event.get("object") == "response":  # the server does not stream
             return [*self._whole(event)]
-        return [*self._read(str(event.get("type", "")), event)]
+        return [*self._in_turn(str(event.get("type", "")), event)]
 
     def finish(self, estimate: int, cap: int | None) -> list[EngineEvent]:
         """The end. ``estimate``: tokens of the prompt, where the server does not count.
@@ -122,6 +130,36 @@ class ResponsesStream:
         return [*events, Finished(reason=self._reason, usage=self._usage or Usage(input=estimate))]
 
     # --- inside ---
+
+    def _in_turn(self, kind: str, event: dict[str, Any]) -> Iterator[EngineEvent]:
+        """Read the events of one item after those of the other."""
+        index = event.get("output_index")
+        if index is None or kind in _TERMINAL:
+            if kind in _TERMINAL:
+                yield from self._read_later()
+            yield from self._read(kind, event)
+            return
+        if self._current is None or self._open != "call":
+            self._current = index
+        if index != self._current:
+            self._later.setdefault(index, []).append((kind, event))
+            return
+        yield from self._read(kind, event)
+        if kind == "response.output_item.done":
+            self._current = None
+            yield from self._read_later(until_open=True)
+
+    def _read_later(self, *, until_open: bool = False) -> Iterator[EngineEvent]:
+        """Read the events that wait. ``until_open``: up to an item that is not done."""
+        while self._later:
+            index = next(iter(self._later))
+            waiting = self._later.pop(index)
+            for kind, event in waiting:
+                yield from self._read(kind, event)
+            if until_open and waiting[-1][0] != "response.output_item.done":
+                self._current = index
+                return
+        self._current = None
 
     def _read(self, kind: str, event: dict[str, Any]) -> Iterator[EngineEvent]:
         if kind in _TEXT:
@@ -140,9 +178,18 @@ class ResponsesStream:
         elif kind == "response.output_item.done":
             yield from self._finish_item(event.get("item") or {})
         elif kind in _TERMINAL:
-            self._end(kind, event.get("response") or {})
+            yield from self._read_end(kind, event)
+        elif kind == "response.output_text.done" and not self._said_text:
+            yield from self._delta("text", {"delta": event.get("text")})
         elif kind == "error" or "error" in event:
             raise failed_in_answer(event, self._profile, self._secrets)
+
+    def _read_end(self, kind: str, event: dict[str, Any]) -> Iterator[EngineEvent]:
+        response = event.get("response") or {}
+        if not self._items:  # nothing was told before
+            for item in response.get("output") or ():
+                yield from self._finish_item(item)
+        self._end(kind, response if response.get("error") else {**response, "error": event.get("error")})
 
     def _whole(self, response: dict[str, Any]) -> Iterator[EngineEvent]:
         for item in response.get("output") or ():
@@ -154,8 +201,10 @@ class ResponsesStream:
         if not isinstance(text, str) or not text:
             return
         self._open = kind
+        self._items = self._items or 1
         self._length += len(text)
         if kind == "text":
+            self._said_text = True
             yield TextDelta(text=text, logprobs=_logprobs(event.get("logprobs")))
         else:
             yield ReasoningDelta(text=text) if kind == "reasoning" else CallDelta(text=text)
@@ -188,9 +237,11 @@ class ResponsesStream:
 
     def _finish_item(self, item: dict[str, Any]) -> Iterator[EngineEvent]:
         kind = str(item.get("type"))
+        self._items += 1
         if kind == "message" and (self._open != "text" or not self._length):
             for part in item.get("content") or ():
                 text = part.get("text") or part.get("refusal") or ""
+                self._said_text = True
                 yield TextDelta(text=text, logprobs=_logprobs(part.get("logprobs")))
         elif kind == "reasoning":
             yield from self._finish_reasoning(item)

@@ -18,11 +18,12 @@ from kodo.server.engines.upstream import counting
 from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
+from kodo.server.engines.upstream.error_translation import translate
 from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.merging import merge_deltas
 from kodo.server.engines.upstream.message_order import apply_rules, refused_rule
 from kodo.server.engines.upstream.profile import profile_named
-from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal, translate
+from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
 from kodo.server.engines.upstream.sse import EventParser

@@ -75,6 +75,8 @@ def _first(value: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | N
         found: Any = value
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, str) and found.isdecimal():
+            found = int(found[:18])
         if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0:
             return int(min(found, MAX_TOKENS))
     return None

@@ -27,6 +27,17 @@ R = TypeVar("R", bound=CountTokensRequest)
 _Maker: TypeAlias = Callable[[dict[str, Any], str], dict[str, Any]]
 
 _ATTRIBUTION = "x-anthropic-billing-header:"
+MAX_CALL_ID = 64
+HOSTED_RESULTS = (
+    "web_search_tool_result",
+    "web_fetch_tool_result",
+    "code_execution_tool_result",
+    "bash_code_execution_tool_result",
+    "text_editor_code_execution_tool_result",
+    "tool_search_tool_result",
+    "mcp_tool_result",
+)
+"""Results of the hosted service's own tools, which stand in the assistant's turn."""
 _BUDGET_EFFORTS = ((16_384, "high"), (4_096, "medium"), (0, "low"))
 """The effort that a budget of so many tokens stands for."""
 
@@ -37,7 +48,7 @@ def parse_request(raw: Mapping[str, Any], kind: type[R]) -> R:
         if raw.get(name):
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
     body: R = decode.convert(raw, kind)
-    if body.messages[-1].get("role") == "assistant":
+    if isinstance(body, MessagesRequest) and body.messages[-1].get("role") == "assistant":
         path = f"messages[{len(body.messages) - 1}].role"
         raise BadBody("Prefilled answers are not supported; end with a user message.", path, "invalid_value")
     return body
@@ -209,16 +220,24 @@ def _tool_reference(block: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _tool_result(block: dict[str, Any], path: str) -> dict[str, Any]:
+    content = block.get("content")
     parts = [
         _make(_RESULTS, inner, f"{path}.content[{number}]")
-        for number, inner in enumerate(_blocks(block.get("content", ""), f"{path}.content"))
+        for number, inner in enumerate(_blocks("" if content is None else content, f"{path}.content"))
     ]
     if block.get("is_error"):
         parts.insert(0, {"type": "input_text", "text": "Error: "})
     output: Any = parts
     if all(part["type"] == "input_text" for part in parts):
         output = "".join(_text(part["text"], path) for part in parts)
-    return {"type": "function_call_output", "call_id": block.get("tool_use_id"), "output": output}
+    return {"type": "function_call_output", "call_id": _call_id(block.get("tool_use_id")), "output": output}
+
+
+def _call_id(id_: Any) -> Any:
+    """The id of a call within the contract's length; the same for a call and its result. Gateways make longer ones."""
+    if not isinstance(id_, str) or len(id_) <= MAX_CALL_ID:
+        return id_
+    return f"toolu_{hashlib.sha256(id_.encode()).hexdigest()[:32]}"
 
 
 def _tool_use(block: dict[str, Any], path: str) -> dict[str, Any]:
@@ -228,7 +247,7 @@ def _tool_use(block: dict[str, Any], path: str) -> dict[str, Any]:
     arguments = json.dumps(given or {}, ensure_ascii=False)
     return {
         "type": "function_call",
-        "call_id": block.get("id"),
+        "call_id": _call_id(block.get("id")),
         "name": block.get("name"),
         "arguments": arguments,
     }
@@ -242,6 +261,30 @@ def _thinking(block: dict[str, Any], path: str) -> dict[str, Any]:
     if block.get("signature"):
         raw["encrypted_content"] = block["signature"]
     return raw
+
+
+def _compaction(block: dict[str, Any], path: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": _text(block.get("content") or "", f"{path}.content")}
+
+
+def _hosted_call(block: dict[str, Any], path: str) -> dict[str, Any]:
+    """What the hosted service did in an earlier turn, as words: no tool here has made it."""
+    given = json.dumps(block.get("input") or {}, ensure_ascii=False)
+    return {"type": "output_text", "text": f"[{block.get('name')} was called with {given}]"}
+
+
+def _hosted_result(block: dict[str, Any], path: str) -> dict[str, Any]:
+    said = json.dumps(_readable(block.get("content")), ensure_ascii=False)
+    return {"type": "output_text", "text": f"[It gave {said}]"}
+
+
+def _readable(value: Any) -> Any:
+    """A value without what only the hosted service can read."""
+    if isinstance(value, list):
+        return [_readable(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _readable(one) for name, one in value.items() if not name.startswith("encrypted_")}
+    return value
 
 
 def _redacted_thinking(block: dict[str, Any], path: str) -> dict[str, Any]:
@@ -262,6 +305,10 @@ _ASSISTANT: Mapping[str, _Maker] = {
     "thinking": _thinking,
     "redacted_thinking": _redacted_thinking,
     "tool_use": _tool_use,
+    "compaction": _compaction,
+    "server_tool_use": _hosted_call,
+    "mcp_tool_use": _hosted_call,
+    **dict.fromkeys(HOSTED_RESULTS, _hosted_result),
 }
 
 
