@@ -47,6 +47,12 @@ _DUNDERS = frozenset(
     ]
 )
 
+_TAKE_ITERABLES = frozenset(
+    ["chain", "zip", "zip_longest", "product", "map", "starmap", "merge", "union", "intersection", "difference", "update",
+     "intersection_update", "difference_update"]
+)  # fmt: skip
+"""Functions and methods that take any number of iterables, or any number after a function."""
+
 # A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
 _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamType("int"),)))
 
@@ -343,7 +349,8 @@ def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple
 def _item_of(name: str, body: list[ast.stmt]) -> ParamType:
     """What one of the values of ``*args`` is, by what the body does with all of them; a number where it says nothing.
 
-    Where the first one is read by itself, it may also be a list that stands for all of them.
+    Where the first one is read by itself, it may also be a list that stands for all of them; where all are handed on to
+    what takes iterables, each is a list.
     """
     type_ = from_use(name, body)
     item = type_.args[0] if type_ is not None and type_.kind == "list" and type_.args else ParamType("int")
@@ -351,6 +358,11 @@ def _item_of(name: str, body: list[ast.stmt]) -> ParamType:
         match node:
             case ast.Subscript(value=ast.Name(id=found), slice=ast.Constant(value=0)) if found == name:
                 return ParamType("union", (item, ParamType("list", (item,))))
+            case ast.Call(
+                func=ast.Name(id=called) | ast.Attribute(attr=called),
+                args=[*_, ast.Starred(value=ast.Name(id=found))],
+            ) if found == name and called in _TAKE_ITERABLES:
+                return ParamType("list", (item,))
     return item
 
 

@@ -142,3 +142,20 @@ def test_an_imported_class_is_made_of_the_words_of_its_constructor(tmp_path):
     path.write_text("from pkg.events import Event\ndef sent(event: Event) -> str:\n    return event.kind\n")
     calls = CandidateGenerator(load(path), 0, deep=True).constructors(30)
     assert "Event('only-this')" in [call.expression for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("body", "is_list"),
+    [
+        ("return set(chain(*many))", True),
+        ("self.union(*many)", True),
+        ("return list(map(f, *many))", True),
+        ("return max(*many)", False),
+        ("return chain(*others)", False),
+    ],
+)
+def test_values_handed_on_to_what_takes_iterables_are_lists(tmp_path, body, is_list):
+    """A number there ends in an error before anything is done."""
+    path = tmp_path / "mod.py"
+    path.write_text(f"def f(self, *many):\n    {body}\n")
+    assert (load(path).functions[0].params[-1].type.kind == "list") is is_list
