@@ -458,12 +458,16 @@ def is_accident(call: Call, seen: Observed, function: Function | None) -> bool:
 
 
 def _parses(call: Call) -> bool:
-    """Whether every part of a call is Python by itself."""
+    """Whether every part of a call is Python by itself, and its setup may stand in a function, as ``import *`` may not."""
     try:
         for source in (call.expression, *(arg.source for arg in call.args)):
             ast.parse(source, mode="eval")
-        for statement in call.setup:
-            ast.parse(statement)
+        setup = [node for statement in call.setup for node in ast.parse(statement).body]
+        if not all(isinstance(node, ast.Assign | ast.Expr) for node in setup):
+            test = ast.parse("def test():\n    pass").body[0]
+            assert isinstance(test, ast.FunctionDef)  # noqa: S101 - it was just written
+            test.body += setup
+            compile(ast.Module([test], []), "<test>", "exec")
     except (SyntaxError, ValueError, RecursionError):
         return False
     return True

@@ -101,6 +101,15 @@ def test_both_passes_of_few_calls_are_made_at_once(path, monkeypatch):
     assert worker.asked == ["Observe", "Observe"]
 
 
+@pytest.mark.parametrize("statement", ["from math import *", "from __future__ import annotations", "f(:"])
+def test_setup_that_cannot_stand_in_a_test_is_no_candidate(path, statement):
+    """Documents show such statements at the top of a session; in the written file, one would end the run of all tests."""
+    pipeline = Pipeline(Worker(path), (), Options())
+    trials = pipeline.attempt([call(1), call(2, statement), call(3, "import math", "if math: math.pi")])
+    assert [one.id for one in trials.usable] == [1, 3]
+    assert [one.id for one in trials.unparsed] == [2]
+
+
 def written(pipeline: Pipeline, numbers: list[int]):
     """Tests of so many calls."""
     trials = pipeline.attempt([call(number) for number in numbers])
