@@ -200,6 +200,13 @@ async def test_an_error_under_a_200_is_what_its_code_says(error: Any, kind: type
         assert caught.value.message.split()[-1] not in ("answer.", "answer")  # the reason is there
 
 
+async def test_the_whole_message_at_the_end_is_not_said_again() -> None:
+    """Some servers end a stream with what they have sent in deltas."""
+    whole = {"role": "assistant", "content": "Yes."}
+    got = await hears(YES, {"choices": [{"index": 0, "message": whole, "finish_reason": "stop"}]})
+    assert (got.text, got.end.reason) == ("Yes.", "stop")
+
+
 async def test_a_web_page_is_no_answer() -> None:
     """A wrong base URL ends at a page that answers everything with 200."""
     async with recorded(b"<!doctype html><html><body>App</body></html>", content_type="text/html") as server:

@@ -26,7 +26,7 @@ from kodo.server.wire.items import (
     Reasoning,
     SummaryText,
 )
-from kodo.server.wire.tools import FunctionTool, JsonObjectFormat
+from kodo.server.wire.tools import FunctionChoice, FunctionTool, JsonObjectFormat
 
 TOOLS = (
     FunctionTool(
@@ -205,6 +205,18 @@ async def test_json_of_any_form_can_be_asked_for(standin: StandIn, engine: Upstr
     assert (await answer(engine, prompt)).text == "You said: Hello"
     sent = standin.bodies[-1]["response_format"]
     assert sent["type"] == ("json_schema" if standin.behaviour.name == "lmstudio" else "json_object")
+
+
+async def test_one_tool_can_be_asked_for(standin: StandIn, engine: UpstreamEngine) -> None:
+    """By its name; LM Studio takes no name, and is offered that tool alone."""
+    prompt = Prompt(items=(says("Hello"),), tools=TOOLS, tool_choice=FunctionChoice(name="get_time"))
+    assert (await answer(engine, prompt)).end.reason == "stop"
+    sent = standin.bodies[-1]
+    offered = [tool["function"]["name"] for tool in sent["tools"]]
+    if standin.behaviour.name == "lmstudio":
+        assert (sent["tool_choice"], offered) == ("required", ["get_time"])
+    else:
+        assert (sent["tool_choice"]["function"]["name"], len(offered)) == ("get_time", 2)
 
 
 async def test_the_user_may_speak_behind_the_output_of_a_tool(

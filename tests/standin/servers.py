@@ -274,6 +274,9 @@ def _lmstudio(turn: Turn) -> Iterator[Chunk]:
 
 def _lmstudio_check(body: dict[str, Any]) -> None:
     _check_effort(body, "none", "low", "medium", "high", "xhigh")
+    if isinstance(body.get("tool_choice"), dict):
+        words = "Invalid tool_choice type: 'object'. Supported string values: none, auto, required"
+        raise Refused(400, {"error": words})
     if body.get("response_format", {}).get("type") == "json_object":
         raise Refused(400, {"error": "'response_format.type' must be 'json_schema' or 'text'"})
 

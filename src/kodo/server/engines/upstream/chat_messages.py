@@ -161,10 +161,12 @@ class _Messages:
         message, self._open = self._open, None
         if message is None:
             return
-        if not message.get("tool_calls") and not message["content"]:
+        if not message[
+            "content"
+        ]:  # some servers refuse a message that is empty, or has an empty text beside its calls
             if len(message) == 2:
-                return  # nothing was said, and some servers refuse a message that is empty
-            message["content"] = ""
+                return
+            message["content"] = None if message.get("tool_calls") else ""
         form = self._profile.reasoning_back
         if message.get("tool_calls") and self._profile.reasoning_required and form not in message:
             message[form] = ""

@@ -76,6 +76,9 @@ def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> U
     body.update({name: value for name, value in _optional(prompt).items() if value is not None})
     if tools:
         choice, allowed = _choice(prompt, labels)
+        if isinstance(choice, dict) and profile.tool_choice == "required":
+            allowed = {choice["function"]["name"]}
+            choice = "required"
         body["tools"] = [tool for tool in tools if allowed is None or tool["function"]["name"] in allowed]
         if choice != "auto":
             body["tool_choice"] = choice
@@ -190,7 +193,7 @@ def tool_functions(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, Tool
     return tools, labels
 
 
-def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[object, set[str] | None]:
+def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[str | dict[str, Any], set[str] | None]:
     """Return ``tool_choice``, and the tools that it allows; None: all."""
     choice = prompt.tool_choice
     match choice:

@@ -177,8 +177,8 @@ class ChatStream:
             if isinstance(stopped_by, str) and stopped_by in self._stops:
                 self._stop_sequence = stopped_by
         delta = choice.delta or choice.message
-        if delta is None:
-            return []
+        if delta is None or (choice.delta is None and self._characters):
+            return []  # some servers end with the whole message once more
         if choice.logprobs is not None:
             self._logprobs += _read_logprobs(choice.logprobs)
         if self._is_plain and (text := delta.only_text):

@@ -41,6 +41,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields of the body that stand for the effort ``none``, where it is no value of the effort's own field."""
     effort_optional: bool = False
     """Whether models that take no effort are asked again without it."""
+    tool_choice: Literal["name", "required"] = "name"
+    """How one tool is asked for: by its name, or as the only one of which some must be called."""
     json_object: Literal["type", "schema"] = "type"
     """``schema``: JSON of any form is asked for as a schema, because the server knows no type of its own for it."""
     omit: tuple[str, ...] = ()
