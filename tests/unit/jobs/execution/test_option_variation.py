@@ -112,12 +112,25 @@ def test_a_class_is_decorated_with_another_option():
     found = {one.setup[1] for number in range(40) if (one := decorated(call, number, ["kw_only"], rng))}
     assert "@dataclasses.dataclass(kw_only=True)\nclass Row:\n    size: int = 3" in found
     assert decorated(call, 1, [], rng) is None
-    assert decorated(Call(0, "", "f()", setup=("@shop.impl\ndef f():\n    return 3",)), 1, ["a"], rng) is None
+    assert decorated(Call(0, "", "f()", setup=("def f():\n    return '@'",)), 1, ["a"], rng) is None
     vary = Variations([call], (), names=["kw_only"])
     lines = {
         line for number in range(300) if (one := vary.one(call, number)) is not None for line in one.setup
     }
     assert any("dataclass(kw_only=" in line for line in lines)
+
+
+def test_a_method_is_decorated_with_another_option():
+    """One of a plugin that a test made, beside the options that it has, and a function."""
+    plugin = "class Plugin:\n\n    @shop.impl(last=True)\n    def hello(self):\n        return 3"
+    function = "@shop.impl\ndef late():\n    return 4"
+    call = Call(0, "", "run(Plugin(), late)", setup=(plugin, function), origin="test")
+    rng = random.Random(0)
+    made = [one for number in range(60) if (one := decorated(call, number, ["wrapper", "last"], rng))]
+    lines = {line for one in made for line in one.setup}
+    assert plugin.replace("last=True", "last=True, wrapper=True") in lines
+    assert plugin.replace("last=True", "last=False") in lines
+    assert function.replace("impl", "impl(wrapper=True)") in lines
 
 
 _PLUGIN = (

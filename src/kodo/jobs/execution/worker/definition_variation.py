@@ -1,5 +1,5 @@
-"""Definitions of a call's setup a little different: a function that a test made for the call raises, or calls back; a class is
-decorated with another option.
+"""Definitions of a call's setup a little different: a function that a test made for the call raises, or calls back; what is
+decorated gets another option.
 
 What a test hands in (a plugin, a callback, a field of its own) mostly does what it should; code that deals with errors of
 such functions is run only where one raises, and code that must bear that they change what calls them only where one does.
@@ -48,24 +48,27 @@ def calling_back(call: Call, number: int, rng: random.Random) -> Call | None:
 
 
 def decorated(call: Call, number: int, names: Sequence[str], rng: random.Random) -> Call | None:
-    """The call with a class of its setup decorated with an option that is called like one of ``names``, such as
-    ``@dataclass(kw_only=True)``; None where no class is decorated, or there are no names.
+    """The call with a class, a method or a function of its setup decorated with an option that is called like one of ``names``,
+    such as ``@dataclass(kw_only=True)``; None where nothing is decorated, or there are no names.
     """
-    places = [at for at, line in enumerate(call.setup) if line.startswith("@")]
+    places = [at for at, line in enumerate(call.setup) if "@" in line and line.startswith(_DEFINITIONS)]
     if not places or not names:
         return None
     at = rng.choice(places)
-    (node,) = ast.parse(call.setup[at]).body
-    if not isinstance(node, ast.ClassDef):
+    tree = ast.parse(call.setup[at])
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    owners = [one for one in ast.walk(tree) if isinstance(one, kinds) and one.decorator_list]
+    if not owners:
         return None
-    which = rng.randrange(len(node.decorator_list))
-    whole = node.decorator_list[which]
+    decorators = rng.choice(owners).decorator_list
+    which = rng.randrange(len(decorators))
+    whole = decorators[which]
     made = whole if isinstance(whole, ast.Call) else ast.Call(whole, [], [])
     name = rng.choice(names)
     value = ast.Constant(rng.choice((True, True, False)))
     made.keywords = [*(one for one in made.keywords if one.arg != name), ast.keyword(name, value)]
-    node.decorator_list[which] = made
-    line = ast.unparse(ast.fix_missing_locations(node))
+    decorators[which] = made
+    line = ast.unparse(ast.fix_missing_locations(tree))
     return msgspec.structs.replace(call, id=number, setup=(*call.setup[:at], line, *call.setup[at + 1 :]))
 
 
