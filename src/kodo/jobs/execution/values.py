@@ -326,7 +326,7 @@ class Values:
         """A few open values of any kind; those whose source is no literal are left out."""
         out: list[object] = []
         for _ in range(_KINDS):
-            with contextlib.suppress(ValueError, SyntaxError):
+            with contextlib.suppress(ValueError, TypeError, SyntaxError):
                 out.append(ast.literal_eval(self.random(ANY, 1)))
         return out
 

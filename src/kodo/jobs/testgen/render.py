@@ -216,7 +216,7 @@ def _word(source: str) -> str:
         return known[source]
     try:
         value = ast.literal_eval(source)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return re.sub(r"\W+", "_", source).strip("_").lower()[:16]
     if isinstance(value, bool):
         return str(value).lower()

@@ -109,7 +109,7 @@ def replace_call(call: Call, expression: str, args: tuple[Arg, ...]) -> Call:
 def _is_literal(node: ast.expr) -> bool:
     try:
         ast.literal_eval(node)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return False
     return True
 

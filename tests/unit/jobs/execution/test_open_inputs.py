@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import types  # noqa: F401 - the sources of objects name it
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.asked_types import asked_types, read_attributes
 from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.param_types import from_use
+from kodo.jobs.execution.model import Arg, Call, Observed
+from kodo.jobs.execution.param_types import ANY, ParamType, from_use
 from kodo.jobs.execution.target import load
+from kodo.jobs.execution.values import Values
+from kodo.jobs.testgen.render import name_for
 
 HEADERS = '''
 def joined(headers: dict[bytes, object]) -> bytes:
@@ -159,3 +163,16 @@ def test_values_handed_on_to_what_takes_iterables_are_lists(tmp_path, body, is_l
     path = tmp_path / "mod.py"
     path.write_text(f"def f(self, *many):\n    {body}\n")
     assert (load(path).functions[0].params[-1].type.kind == "list") is is_list
+
+
+def test_a_dict_with_a_dict_for_a_key_ends_nothing(tmp_path):
+    """Where a body asks for dicts, a key of an open type may be one; such a source has no value and no neighbours."""
+    values = Values(random.Random(0), {}, asked=(ParamType("dict"),), deep=True)
+    drawn = {values.random(ANY, 1) for _ in range(400)}
+    assert any(one.startswith("{{") for one in drawn), "the case is drawn"
+    for source in drawn:
+        values.near(source)
+    for _ in range(100):
+        values.near_kinds()
+    call = Call(0, "f", "f(_0)", (Arg("x", "{{}: 1}"),))
+    assert name_for(call, Observed(0, "raises", "TypeError"), set())
