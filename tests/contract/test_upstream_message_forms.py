@@ -85,6 +85,13 @@ def test_a_message_in_which_nothing_was_said_is_not_sent(profile: str) -> None:
     assert made["content"] is None  # an empty text beside the calls is refused, too
 
 
+def test_only_the_first_of_several_calls_has_the_placeholder_for_a_signature() -> None:
+    """Gemini signs the first one only; a placeholder on the others costs it answers."""
+    calls = (FunctionCall(call_id=f"c{number}", name="get_weather", arguments=PARIS) for number in range(3))
+    (message,) = sent("gemini", *(ContextItem(item=call) for call in calls), instructions=None)
+    assert ["extra_content" in call for call in message["tool_calls"]] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -18,6 +18,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
     ServiceError,
 )
+from kodo.server.wire.tools import CustomTool
 
 YES, END = chunk({"content": "Yes."}), chunk({}, "stop")
 
@@ -198,6 +199,44 @@ async def test_an_error_under_a_200_is_what_its_code_says(error: Any, kind: type
             await engine.stop()
         assert type(caught.value) is kind
         assert caught.value.message.split()[-1] not in ("answer.", "answer")  # the reason is there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output", "reason"),
+    [
+        ('{"city": "Par', 40, "length"),
+        ("", 40, "length"),
+        (PARIS, 40, "stop"),
+        ('{"city": "Par', 12, "stop"),
+    ],
+)
+async def test_a_call_that_the_limit_cut_is_told_as_cut(arguments: str, output: int, reason: str) -> None:
+    """Some servers say `tool_calls` all the same; nobody should make half a call."""
+    usage = {"prompt_tokens": 9, "completion_tokens": output}
+    got = await hears(
+        chunk(call("get_weather", arguments, index=0, id="a")), chunk({}, "tool_calls", usage=usage)
+    )
+    assert got.end.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ({"input": "*** Begin Patch"}, "*** Begin Patch"),
+        ({"patch": "*** Begin Patch"}, "*** Begin Patch"),
+        ("*** Begin Patch", "*** Begin Patch"),
+        ({"command": ["apply_patch", "x"]}, '{"command": ["apply_patch", "x"]}'),
+        ({}, ""),
+    ],
+)
+async def test_what_a_tool_without_a_schema_is_called_with(arguments: Any, given: str) -> None:
+    """Models name the text otherwise than they were told, or write it as it is: it is not lost."""
+    said = frames(chunk(call("patch", json.dumps(arguments), index=0, id="a")), chunk({}, "tool_calls"))
+    async with recorded(said) as server:
+        engine = engine_at(server.url)
+        got = await answer(engine, asking("Go.", tools=(CustomTool(name="patch"),)))
+        await engine.stop()
+    assert [text for _, text in got.calls] == [given]
 
 
 async def test_the_whole_message_at_the_end_is_not_said_again() -> None:

@@ -136,9 +136,11 @@ class _Messages:
         message = self._assistant()
         message.update({name: value for name, value in fields.items() if name == "reasoning_details"})
         entry.update({name: value for name, value in fields.items() if name != "reasoning_details"})
-        for name, value in self._profile.missing_call_fields.items():
-            entry.setdefault(name, value)
-        message.setdefault("tool_calls", []).append(entry)
+        calls = message.setdefault("tool_calls", [])
+        if not calls:  # those beside it have none of their own either
+            for name, value in self._profile.missing_call_fields.items():
+                entry.setdefault(name, value)
+        calls.append(entry)
         unknown = provider.fields.get(UNKNOWN_CALLS, ()) if own and provider is not None else ()
         for number, other in enumerate(unknown):
             self._unknown_call(message, other, f"{id_[:40]}_unknown{number}")
@@ -149,7 +151,7 @@ class _Messages:
         function = {"name": call["name"], "arguments": _object_text(call["arguments"])}
         extra = {name: call["fields"][name] for name in self._profile.echo if name in call["fields"]}
         entry = {"id": id_, "type": "function", "function": function}
-        message["tool_calls"].append({**self._profile.missing_call_fields, **entry, **extra})
+        message["tool_calls"].append({**entry, **extra})
         self._errors.append({"role": "tool", "tool_call_id": id_, "content": call["error"]})
 
     def _assistant(self) -> dict[str, Any]:

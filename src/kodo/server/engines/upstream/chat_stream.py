@@ -193,10 +193,10 @@ class ChatStream:
     def _end(self, cap: int | None) -> str:
         if not self._begun:
             raise EngineFailed("The model's server sent no answer.")
+        full = cap is not None and self._usage is not None and self._usage.output >= cap
         if self._reason is None:
             if not self.done and self._usage is None:
                 raise EngineFailed("The model's server ended in the middle of the answer.")
-            full = cap is not None and self._usage is not None and self._usage.output >= cap
             return "length" if full else "stop"
         reason = self._reason.strip()
         ending = read_finish_reason(reason)
@@ -205,7 +205,9 @@ class ChatStream:
             raise EngineFailed(f"The model's server ended the answer with '{mask(reason, self._secrets)}'.")
         if ending == "unknown":
             logger.info("unknown finish reason %r is taken as a stop", reason[:64])
-            return "stop"
+            ending = "stop"
+        if ending == "stop" and full and self._calls.cut:
+            return "length"  # vLLM names the call as the reason, though the limit ended it
         return ending
 
     def _read(self, delta: UpstreamDelta) -> Iterator[EngineEvent]:

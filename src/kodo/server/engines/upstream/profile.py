@@ -32,7 +32,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     echo: tuple[str, ...] = ()
     """Fields of a message or call that the server wants back as it sent them."""
     missing_call_fields: dict[str, Any] = field(default_factory=dict)
-    """Fields of a call that the server insists on, for calls that another model made."""
+    """Fields of a message's first call that the server insists on, for calls that another model made."""
     effort: str = "reasoning_effort"
     """Path of the field for the reasoning effort, dots between names; empty: it is not sent."""
     efforts: dict[str, Any] = field(default_factory=dict)

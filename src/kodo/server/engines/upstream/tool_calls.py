@@ -130,6 +130,11 @@ class ToolCalls:
         return self._head < len(self._calls)
 
     @property
+    def cut(self) -> bool:
+        """Whether the last call is not whole."""
+        return self.open and not self._calls[-1].whole
+
+    @property
     def count(self) -> int:
         """Calls that were handed out."""
         return sum(call.started for call in self._calls)
@@ -278,11 +283,19 @@ def _arguments(value: str | dict[str, Any] | list[Any] | None) -> str:
 
 
 def _custom_input(text: str) -> str:
+    """The text that a tool without a schema is called with; models have other names for ``input``, too."""
     try:
         value = read_json(text or "{}")
     except NotJson:
         return text  # cut short: what there is
-    return str(value.get("input", "")) if isinstance(value, dict) else text
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return text
+    if "input" not in value and len(value) == 1:
+        (value["input"],) = value.values()
+    given = value.get("input", "")
+    return given if isinstance(given, str) else text
 
 
 def _nearest(name: str, labels: Mapping[str, ToolLabel]) -> ToolLabel | None:
