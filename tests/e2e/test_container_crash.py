@@ -88,7 +88,7 @@ def test_a_kill_in_the_middle_of_code(tmp_path: Path) -> None:
         assert final.output_text == "over"
         old, new = first.container_id, again.container_id  # type: ignore[union-attr]
         assert cut.container_id == old != new  # type: ignore[union-attr]
-        assert [sdk.containers.retrieve(one).status for one in (old, new)] == ["expired", "active"]
+        assert [sdk.containers.retrieve(one).status for one in (old, new)] == ["expired", "running"]
         (file,) = list(sdk.containers.files.list(old))
         assert file.path == "/mnt/data/kept.txt"
         assert sdk.containers.files.content.retrieve(file.id, container_id=old).read() == b"kept"

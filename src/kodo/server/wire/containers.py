@@ -39,13 +39,14 @@ class NetworkPolicy(Wire, frozen=True, kw_only=True):
 
 
 class ContainerObject(Wire, frozen=True, kw_only=True):
-    """A container. Times are in seconds since the epoch."""
+    """A container. Times are in seconds since the epoch. ``status``: ``running``, also while none of its processes does, or
+    ``expired``."""
 
     id: str
     object: Literal["container"] = "container"
     created_at: int
     name: str
-    status: Literal["active", "expired"] = "active"
+    status: str = "running"
     expires_after: ContainerExpiry
     last_active_at: int
     memory_limit: MemoryLimit = "1g"

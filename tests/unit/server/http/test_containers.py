@@ -53,7 +53,7 @@ async def test_a_container_is_created_listed_and_deleted(tmp_path: Path) -> None
             name="mine", memory_limit="4g", expires_after={"anchor": "last_active_at", "minutes": 5}
         )
         ContainerCreateResponse.model_validate_json(made.to_json(), strict=True)
-        assert (made.memory_limit, made.status, made.expires_after.minutes) == ("4g", "active", 5)  # type: ignore[union-attr]
+        assert (made.memory_limit, made.status, made.expires_after.minutes) == ("4g", "running", 5)  # type: ignore[union-attr]
         assert made.network_policy is not None and made.network_policy.type == "disabled"
         found = await api.retrieve(made.id)
         ContainerRetrieveResponse.model_validate_json(found.to_json(), strict=True)
@@ -286,7 +286,7 @@ async def test_an_idle_container_expires_and_its_files_stay(tmp_path: Path) -> N
         clock.moved = 9 * 60
         assert await python(server, work, "1+1") == "2"
         clock.moved = 18 * 60
-        assert (await server.sdk().containers.retrieve(work)).status == "active"
+        assert (await server.sdk().containers.retrieve(work)).status == "running"
         clock.moved = 20 * 60
         await manager_of(server).sweep()
         assert (await server.sdk().containers.retrieve(work)).status == "expired"
@@ -321,7 +321,7 @@ async def test_all_that_have_expired_are_looked_through_once_an_hour(
         for moved in (30, 60, 3700, 3730):
             clock.moved = moved
             await manager.sweep()
-    assert asked == ["active", "active", "active", "expired", "active"]
+    assert asked == ["running", "running", "running", "expired", "running"]
 
 
 async def test_a_restart_leaves_it_expired_with_its_files(tmp_path: Path) -> None:

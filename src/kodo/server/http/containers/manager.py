@@ -306,7 +306,7 @@ class ContainerManager:
     def _shown(self, row: DocumentRow) -> ContainerObject:
         container = _decode(row)
         over = row.status == EXPIRED or self._is_over(container)
-        return msgspec.structs.replace(container, status="expired" if over else "active")
+        return msgspec.structs.replace(container, status="expired" if over else "running")
 
     def _is_over(self, container: ContainerObject) -> bool:
         return _end_of(container) <= self._clock.now()
