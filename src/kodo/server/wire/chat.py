@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from kodo.server.wire.items import Logprob, StrictWire, Wire
 from kodo.server.wire.request import Metadata
@@ -206,6 +206,22 @@ class ChatCompletion(Wire, frozen=True, kw_only=True):
     service_tier: str = "default"
     system_fingerprint: str | None = None
     metadata: dict[str, str] | UnsetType = UNSET
+
+
+class StoredChatCompletion(ChatCompletion, frozen=True, kw_only=True):
+    """A chat completion as it is stored: with what it was asked with. ``temperature`` and the like are those that were used;
+    ``seed`` is the client's."""
+
+    metadata: dict[str, str] = field(default_factory=dict)
+    input_user: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
 
 
 class ChatChunk(Wire, frozen=True, kw_only=True):

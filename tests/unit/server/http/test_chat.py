@@ -193,6 +193,41 @@ async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: 
             await chat.retrieve(kept.id)
 
 
+async def test_a_stored_completion_says_what_it_was_asked_with(tmp_path: Path) -> None:
+    """As at the hosted API, streamed or not, listed, read or changed; what is given at once has none of it."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    asked: dict[str, Any] = {
+        "temperature": 0.5,
+        "frequency_penalty": 1.5,
+        "seed": 7,
+        "response_format": {"type": "text"},
+        "tools": [tool],
+        "tool_choice": "none",
+    }
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "store": True}
+    known = {**asked, "top_p": 1.0, "presence_penalty": 0.0, "input_user": "ada", "metadata": {}}
+    plain = {
+        **dict.fromkeys(asked),
+        "temperature": 1.0,
+        "frequency_penalty": 0.0,
+        "top_p": 1.0,
+        "metadata": {},
+    }
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        path = "/v1/chat/completions"
+        at_once = await http.post(path, json={**body, **asked, "user": "ada"})
+        assert not known.keys() & at_once.json().keys()
+        await http.post(path, json={**body, **asked, "user": "ada", "stream": True})
+        await http.post(path, json=body)
+        *full, bare = (await http.get(path)).json()["data"]
+        for value in full:
+            assert {name: value[name] for name in known} == known
+            assert (await http.get(f"{path}/{value['id']}")).json() == value
+        assert {name: bare[name] for name in plain} == plain
+        changed = await http.post(f"{path}/{full[0]['id']}", json={"metadata": {"a": "b"}})
+        assert changed.json() == {**full[0], "metadata": {"a": "b"}}
+
+
 @pytest.mark.parametrize(
     ("body", "param", "code"),
     [

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from kodo.server.wire.chat import ChatCompletion
+from kodo.server.wire.chat import StoredChatCompletion
 
 KIND: Final = "chat.completion"
 
@@ -14,5 +14,5 @@ KIND: Final = "chat.completion"
 class StoredCompletion(Struct, frozen=True, kw_only=True):
     """A row's body: the completion, and the messages that it answers, each with an id."""
 
-    completion: ChatCompletion
+    completion: StoredChatCompletion
     messages: list[dict[str, Any]]

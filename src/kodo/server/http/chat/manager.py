@@ -13,7 +13,7 @@ from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import DocumentStore
-from kodo.server.wire.chat import ChatCompletion
+from kodo.server.wire.chat import StoredChatCompletion
 
 
 class CompletionManager:
@@ -24,7 +24,7 @@ class CompletionManager:
         self._clock = clock
 
     async def add(
-        self, owner: str, completion: ChatCompletion, messages: Sequence[Mapping[str, Any]]
+        self, owner: str, completion: StoredChatCompletion, messages: Sequence[Mapping[str, Any]]
     ) -> None:
         """Store a new completion with its messages, which are numbered under the completion's id."""
         numbered = [{"id": f"{completion.id}-{index}", **message} for index, message in enumerate(messages)]
@@ -46,7 +46,9 @@ class CompletionManager:
         """
         return _decode(await self._row(owner, completion_id))
 
-    async def set_metadata(self, owner: str, completion_id: str, metadata: dict[str, str]) -> ChatCompletion:
+    async def set_metadata(
+        self, owner: str, completion_id: str, metadata: dict[str, str]
+    ) -> StoredChatCompletion:
         """Replace a completion's metadata, and return it. Raises ``NotFound``, or ``Conflict`` with another writer."""
         row = await self._row(owner, completion_id)
         stored = _decode(row)
@@ -64,7 +66,7 @@ class CompletionManager:
 
     async def list(
         self, owner: str, page: Page, *, model: str | None, metadata: Mapping[str, str]
-    ) -> tuple[Sequence[ChatCompletion], bool]:
+    ) -> tuple[Sequence[StoredChatCompletion], bool]:
         """List a page of the completions of a model (None: any model) that have these metadata; and whether more follow.
 
         Raises:
@@ -73,8 +75,7 @@ class CompletionManager:
 
         def matches(row: DocumentRow) -> bool:
             value = _decode(row).completion
-            own_metadata = value.metadata if isinstance(value.metadata, dict) else {}
-            return model in (None, value.model) and metadata.items() <= own_metadata.items()
+            return model in (None, value.model) and metadata.items() <= value.metadata.items()
 
         rows, more = await matching(
             lambda window: self._documents.list_documents(KIND, owner, window), page, matches

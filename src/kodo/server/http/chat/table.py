@@ -5,7 +5,7 @@ from __future__ import annotations
 from kodo.server.http.chat.endpoints import chat_completions, completions
 from kodo.server.http.openapi import Endpoint
 from kodo.server.http.openapi_types import DeletedObject, ListPage, MessagePage, UpdateMetadata
-from kodo.server.wire.chat import ChatCompletion, ChatRequest
+from kodo.server.wire.chat import ChatCompletion, ChatRequest, StoredChatCompletion
 from kodo.server.wire.legacy import LegacyCompletion, LegacyRequest
 
 _PAGE = ("after", "limit", "order")
@@ -25,7 +25,7 @@ CHAT_ENDPOINTS: tuple[Endpoint, ...] = (
         "/v1/chat/completions",
         chat_completions.list_stored,
         "List stored chat completions.",
-        answer=ListPage[ChatCompletion],
+        answer=ListPage[StoredChatCompletion],
         query=("model", "metadata", *_PAGE),
     ),
     Endpoint(
@@ -33,7 +33,7 @@ CHAT_ENDPOINTS: tuple[Endpoint, ...] = (
         "/v1/chat/completions/{completion_id}",
         chat_completions.retrieve,
         "Retrieve a stored chat completion.",
-        answer=ChatCompletion,
+        answer=StoredChatCompletion,
     ),
     Endpoint(
         "POST",
@@ -41,7 +41,7 @@ CHAT_ENDPOINTS: tuple[Endpoint, ...] = (
         chat_completions.update,
         "Update the metadata of a stored chat completion.",
         body=UpdateMetadata,
-        answer=ChatCompletion,
+        answer=StoredChatCompletion,
     ),
     Endpoint(
         "DELETE",

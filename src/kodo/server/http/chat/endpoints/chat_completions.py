@@ -26,6 +26,7 @@ from kodo.server.wire import chat
 from kodo.server.wire.decode import convert
 from kodo.server.wire.items import StrictWire
 from kodo.server.wire.request import Metadata
+from kodo.server.wire.response import Response as WireResponse
 
 
 async def create(request: Request) -> Response:
@@ -45,7 +46,7 @@ async def _build(
 ) -> chat.ChatCompletion:
     value = _completion(_new_id(), body, runs)
     if body.store:
-        await completions.add(owner, value, body.messages)
+        await completions.add(owner, _stored(value, body, runs[0].response), body.messages)
     return value
 
 
@@ -72,7 +73,8 @@ async def _stream(
     if with_usage:
         yield [chunk((), response_translation.total_usage([run.response.usage for run in runs]))]
     if body.store:
-        await completions.add(owner, _completion(completion_id, body, runs), body.messages)
+        value = _completion(completion_id, body, runs)
+        await completions.add(owner, _stored(value, body, runs[0].response), body.messages)
 
 
 _PIPELINE = pipeline.Pipeline(parse=parse_request, to_chat=lambda body: [body], build=_build, stream=_stream)
@@ -94,6 +96,26 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
         usage=response_translation.total_usage([run.response.usage for run in runs]),
         service_tier=runs[0].response.service_tier,
         metadata=dict(body.metadata) if body.metadata is not None else UNSET,
+    )
+
+
+def _stored(
+    value: chat.ChatCompletion, body: chat.ChatRequest, response: WireResponse
+) -> chat.StoredChatCompletion:
+    """A completion as it is stored; ``response``: the first of its answers, whose settings are those of all."""
+    fields = {name: getattr(value, name) for name in value.__struct_fields__ if name != "metadata"}
+    return chat.StoredChatCompletion(
+        **fields,
+        metadata=dict(body.metadata or {}),
+        input_user=body.user,
+        temperature=response.temperature,
+        top_p=response.top_p,
+        presence_penalty=response.presence_penalty,
+        frequency_penalty=response.frequency_penalty,
+        seed=body.seed,
+        response_format=body.response_format,
+        tools=body.tools,
+        tool_choice=body.tool_choice,
     )
 
 
