@@ -5,6 +5,7 @@ Every run of foreign Python goes through here. Knows neither a worker's jobs nor
 
 import math
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from kodo.sandbox import FILES, LIB, PROJECT, PYTHON, ResourceLimits, Sandbox
 GRACE = 5.0
 """Seconds that a worker which begins nothing after its end has to finish what it began."""
 _MIB = 1024 * 1024
+_READING_TYPES = threading.Lock()
 T = TypeVar("T")
 
 
@@ -67,7 +69,8 @@ def run_worker(
     )
     *lines, _ = outcome.stdout.split("\n")  # what follows the last end of a line was cut off
     try:
-        answers: list[T] = [msgspec.json.decode(line, type=answer_type) for line in lines]
+        decoder = _decoder(answer_type)
+        answers: list[T] = [decoder.decode(line) for line in lines]
     except msgspec.MsgspecError as error:  # the worker shares its process or its output with foreign code
         raise WorkerEnded(f"the worker in the sandbox gave no valid answer: {error}") from error
     for answer in answers:
@@ -79,17 +82,24 @@ def run_worker(
     return answers
 
 
+def _decoder(answer_type: type[T] | Any) -> msgspec.json.Decoder[T]:
+    """A decoder of answers. What a type holds is read at its first use, and msgspec ends the process if two threads do that at once."""
+    with _READING_TYPES:
+        return msgspec.json.Decoder(answer_type)
+
+
 def _each_answer(answer_type: type[T] | Any, hear: Callable[[T], None]) -> Callable[[bytes], None]:
     """What takes pieces of output and gives each answer on that they make up, but for failures."""
     left = b""
     is_valid = True
+    decoder = _decoder(answer_type)
 
     def take(piece: bytes) -> None:
         nonlocal left, is_valid
         *lines, left = (left + piece).split(b"\n")
         for line in lines:
             try:
-                answer = msgspec.json.decode(line, type=answer_type) if is_valid else None
+                answer = decoder.decode(line) if is_valid else None
             except msgspec.MsgspecError:
                 is_valid = False  # the end of the run says so
                 answer = None

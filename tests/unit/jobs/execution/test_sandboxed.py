@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,42 @@ def test_a_call_with_a_part_that_does_not_parse_is_no_python(call):
 def test_a_call_of_setup_arguments_and_expression_is_python():
     """The form that recorded calls have."""
     assert is_python(Call(0, "f", "s.f(_0)", (Arg("a", "'x'"),), ("import m", "s = m.S(_0)")))
+
+
+_TWO_THREADS = """
+import sys
+from threading import Barrier, Thread
+from pathlib import Path
+from msgspec import Struct, defstruct
+from kodo.jobs.execution.sandboxed import run_worker
+from kodo.sandbox import ProcessResult, Sandbox
+
+class Says(Sandbox):
+    def run(self, *args, **more):
+        return ProcessResult(0, '{"inner": {"a3": {"x": [1]}}}\\n', "", 0.1)
+
+sys.setswitchinterval(1e-6)
+for _ in range(60):
+    inner = None
+    for at in range(6):
+        fields = [(f"a{n}", dict[str, tuple[int, ...]] | None, None) for n in range(12)]
+        inner = defstruct(f"S{at}", [*fields, *([("inner", inner | None, None)] if inner else [])])
+    barrier = Barrier(2)
+
+    def work():
+        barrier.wait()
+        for _ in range(2):
+            run_worker(Says(), Path("."), "w", Struct(), inner, seconds=1)
+
+    threads = [Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_two_threads_may_read_the_first_answers_of_a_type() -> None:
+    """Of versions that run at the same time; the process would end with a fault of memory."""
+    done = subprocess.run([sys.executable, "-c", _TWO_THREADS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
