@@ -266,7 +266,7 @@ def _bound(node: ast.AST) -> list[tuple[ast.AST, ast.expr]]:
 
 
 def conditions(node: ast.AST) -> list[ast.expr]:
-    """What a node decides by: a test, a comparison, a place in a row; a lambda as a whole."""
+    """What a node decides by: a test, a comparison, a remainder by a written number, a place in a row; a lambda as a whole."""
     match node:
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
             return [test]
@@ -274,6 +274,10 @@ def conditions(node: ast.AST) -> list[ast.expr]:
             return [node]
         case ast.comprehension(ifs=ifs):
             return ifs
+        case ast.BoolOp(values=[*asked, _]):
+            return asked
+        case ast.BinOp(op=ast.Mod() | ast.BitAnd() | ast.RShift(), right=ast.Constant(value=int())):
+            return [node]
         case ast.Match(subject=part) | ast.Subscript(slice=part):
             return [part]
     return []

@@ -191,6 +191,19 @@ class Family:
         several = len({one.before for one in changed}) > 1 and len(changed) >= ENOUGH
         return left >= ENOUGH or (several and self.direct)
 
+    def may_be_a_guard(self) -> bool:
+        """Whether the patch leaves calls as they were, and does more than mend one wrong answer wherever it was given.
+
+        Such as an error: each call that the patch changes raised one, and none that it leaves raises the test's own.
+        """
+        own = (self.own.before, self.own.raised)
+        near = [one for one in self.near if not one.aside]
+        left = [one for one in near if not one.differs and self._is_as_bad(one)]
+        wrong = all(
+            (one.before, one.raised) == own or (one.raised and self.own.raised) for one in near if one.differs
+        )
+        return bool(left) and not (wrong and all((one.before, one.raised) != own for one in left))
+
     def _is_as_bad(self, trial: Trial) -> bool:
         """Whether a call that gives what it gave could have been mended: it gives a value, or the fault's own error."""
         return not trial.raises or (self.own.raised and trial.after == self.own.before)
@@ -245,6 +258,7 @@ class Comparison:
         known: the constants of the module before the patch, as sources.
         added: what the patch brings that a special case is made of (``special_means``).
         asked: the conditions that the patch brings (``new_conditions``).
+        only_guards: whether the patch with its choices decided beforehand does what the code before does (``guards``).
         finished: whether the time was enough for calls with other values.
         expects_error: whether the test may ask for an error.
         recorded: what the calls did with the patch, for ``cross_check``; nothing is judged by it here.
@@ -255,6 +269,7 @@ class Comparison:
     known: frozenset[str] = frozenset()
     added: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    only_guards: bool = False
     finished: bool = True
     expects_error: bool = False
     recorded: Recorded | None = None
@@ -262,6 +277,11 @@ class Comparison:
     def objection(self) -> str:
         """What this says against the patch; empty for nothing."""
         return next(self._objections(), "")
+
+    def is_shown_once(self) -> bool:
+        """Whether one call of the test alone shows a change that may be a guard."""
+        changed = [family for family in self.families if family.own.differs]
+        return len({family.own.values for family in changed}) == 1 and changed[0].may_be_a_guard()
 
     def _objections(self) -> Iterator[str]:
         changed = [family for family in self.families if family.own.differs]
@@ -288,6 +308,14 @@ class Comparison:
         if trait := self._shared_trait(changed):
             yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"
         yield from self._no_region(changed)
+        yield from self._guard()
+
+    def _guard(self) -> Iterator[str]:
+        if self.only_guards and self.is_shown_once():
+            yield (
+                f"the patch leaves the code as it was but where it asks for {', '.join(self.asked[:1])[:80] or 'an error'}, "
+                "and one example shows that: a test of a second one has to"
+            )
 
     def _no_region(self, changed: Sequence[Family]) -> Iterator[str]:
         if self.asked and not all(family.has_region() for family in changed):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.sandboxed import WorkerEnded
@@ -20,11 +22,12 @@ from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.fix.cross_check import Recorded
 from kodo.jobs.fix.frozen_calls import calls_of_frozen
 from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
+from kodo.jobs.fix.guards import decided
 from kodo.jobs.fix.near_calls import arguments, looked_at, near_calls, wider_calls
 from kodo.jobs.fix.new_conditions import new_conditions
 from kodo.jobs.fix.reproduction import Reproduction
 from kodo.jobs.fix.special_means import special_means
-from kodo.jobs.fix.versions import Both, Known, Version, Versions
+from kodo.jobs.fix.versions import Both, Known, Version, Versions, does_the_same
 from kodo.jobs.review.languages import is_test
 from kodo.sandbox import Sandbox
 
@@ -33,7 +36,9 @@ MAX_OWN = 8
 FEW = 12
 """Calls that do something else; fewer are varied again, to see how far the change goes."""
 CHECKED = 18
-"""Changed calls that are made again under pytest, each in a process of its own."""
+"""Changed calls that are made again under pytest and with choices decided beforehand, each in a process of its own."""
+MAX_DECIDED = 30
+"""Texts with choices decided beforehand; each is run by itself."""
 Near = tuple[int, Call, Both]
 """Which call of the test it is near, the call, and what both versions gave."""
 
@@ -75,14 +80,18 @@ def compare_near(
                 Version(tree, _location(after, tree, frozen, packages)),
                 sandbox,
             )
-            if found := _compared(versions, own):
-                return replace(
+            if compared := _compared(versions, own):
+                found, sample = compared
+                found = replace(
                     found,
                     known=_constants(before.source),
                     added=special_means(*texts, frozen.text),
                     asked=new_conditions(*map(ast.parse, texts)),
                     expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
                 )
+                if found.is_shown_once() and not found.objection():
+                    found = replace(found, only_guards=_only_guards(versions, texts[0], changed, sample))
+                return found
         except WorkerEnded:
             return Comparison((), finished=False)
         except ExecutionError:
@@ -107,8 +116,32 @@ def _parsable(path: Path) -> str:
     return text
 
 
-def _compared(versions: Versions, own: Sequence[Call]) -> Comparison | None:
-    """The calls of the test, those near them, and where few of these do something else, those near the few."""
+def _only_guards(versions: Versions, before: str, changed: Sequence[str], sample: Sequence[Near]) -> bool:
+    """Whether the patch with its choices decided beforehand, in one of its files, does what the version before does.
+
+    So it may with more choices than can be tried.
+    """
+    calls, expected = [call for _, call, _ in sample], [both.before for _, _, both in sample]
+    tried = 0
+    after = versions.after
+    for path in changed:
+        text = _parsable(after.root / path) if path.endswith(".py") and not is_test(path) else ""
+        for other in decided(ast.parse(before), text):
+            tried += 1
+            if tried > MAX_DECIDED:
+                return True
+            with TemporaryDirectory(prefix="kodo-near-") as folder:
+                copy = Path(folder) / "project"
+                shutil.copytree(after.root, copy, symlinks=True)
+                (copy / path).write_text(other, encoding="utf-8")
+                Path(folder).chmod(0o755)
+                if does_the_same(Version(copy, after.where), calls, expected, versions.sandbox):
+                    return True
+    return False
+
+
+def _compared(versions: Versions, own: Sequence[Call]) -> tuple[Comparison, Sequence[Near]] | None:
+    """The calls of the test, those near them, and where few of these do something else, those near the few; and a sample of all."""
     families = near_calls(own)
     near, wider = [call for family in families for call in family], wider_calls(own)
     ran, finished = versions.run([*own, *near, *wider])
@@ -119,32 +152,30 @@ def _compared(versions: Versions, own: Sequence[Call]) -> Comparison | None:
     found = [(whose[at - start], near[at - start], ran[at]) for at in ran if start <= at < end]
     found += _varied_again(versions, found, [*own, *near])
     seen = [(at, call, ran[at]) for at, call in enumerate(own) if at in ran]
-    rows = [
-        Family(
-            _trial(call, call, both),
-            tuple(_trial(call, one, other) for of, one, other in found if of == at),
-            looked_at(call),
-            bool(arguments(call)),
-        )
-        for at, call, both in seen
-    ]
     others = tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran)
     if finished and len(found) + len(others) < ENOUGH:
         return None
-    return Comparison(
-        tuple(rows),
-        others,
-        finished=finished or len(found) >= ENOUGH,
-        recorded=Recorded(versions.after.where, tuple(_checked(seen, found))),
+    sample = list(_sample(seen, found))
+    recorded = Recorded(versions.after.where, tuple((call, both.after) for _, call, both in sample))
+    comparison = Comparison(
+        tuple(_families(seen, found)), others, finished=finished or len(found) >= ENOUGH, recorded=recorded
     )
+    return comparison, sample
 
 
-def _checked(own: Sequence[Near], near: Sequence[Near]) -> Iterator[tuple[Call, Outcome]]:
-    """The calls that are made again under pytest, with what they gave: the test's, those that changed, and some that did not."""
+def _families(own: Sequence[Near], near: Sequence[Near]) -> Iterator[Family]:
+    """Each call of the test with those near it."""
+    for at, call, both in own:
+        trials = tuple(_trial(call, one, other) for of, one, other in near if of == at)
+        yield Family(_trial(call, call, both), trials, looked_at(call), bool(arguments(call)))
+
+
+def _sample(own: Sequence[Near], near: Sequence[Near]) -> Iterator[Near]:
+    """The calls that are made again: the test's, those that changed, and some that did not."""
     changed = [one for one in near if one[2].differs]
     left = [one for one in near if not one[2].differs]
     for some, most in ((own, len(own)), (changed, CHECKED), (left, CHECKED // 3)):
-        yield from ((call, both.after) for _, call, both in some[:: max(1, -(-len(some) // max(1, most)))])
+        yield from some[:: max(1, -(-len(some) // max(1, most)))]
 
 
 def _varied_again(versions: Versions, found: Sequence[Near], known: Sequence[Call]) -> list[Near]:

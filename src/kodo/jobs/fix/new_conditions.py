@@ -23,11 +23,16 @@ _COMPREHENSION = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 def new_conditions(before: ast.Module, after: ast.Module) -> tuple[str, ...]:
     """The conditions, as sources, that the module after has and the one before has in no such form; the longest first."""
+    found = {ast.unparse(part) for part in condition_nodes(before, after)}
+    return tuple(sorted(found, key=lambda source: (-len(source), source)))
+
+
+def condition_nodes(before: ast.Module, after: ast.Module) -> list[ast.expr]:
+    """The same as nodes of the module after."""
     functions = touched(before, after)
     old = {(where, _shape(part)) for where, part in _Conditions(Flows(before)).found(functions)}
     new = _Conditions(Flows(after, function_names(before))).found(functions)
-    found = {ast.unparse(part) for where, part in new if (where, _shape(part)) not in old}
-    return tuple(sorted(found, key=lambda source: (-len(source), source)))
+    return [part for where, part in new if (where, _shape(part)) not in old]
 
 
 class _Conditions:

@@ -6,6 +6,7 @@ project tells the one before from the one with the patch. What the version befor
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.execution.file_times import even_times
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.sandboxed import run_worker
 from kodo.jobs.execution.worker.apart import Apart, ApartAnswer, SeededOutcome
 from kodo.jobs.execution.worker.difference import common, tells
@@ -56,6 +57,48 @@ class Version:
     known: Known = field(default_factory=dict)
 
 
+def outcomes(
+    version: Version, calls: Sequence[Call], sandbox: Sandbox, seeds: Sequence[int] = _SEEDS
+) -> dict[int, Seeded]:
+    """What calls do in one version, by their places; those that there was time for under all seeds.
+
+    Raises:
+        ExecutionError: the version cannot be imported, or its worker ended early.
+    """
+    even_times(version.root)
+    numbered = tuple(msgspec.structs.replace(call, id=at) for at, call in enumerate(calls))
+    job = Apart(version.where, numbered, CALL_SECONDS, SECONDS, tuple(seeds))
+    answers: list[ApartAnswer] = run_worker(sandbox, version.root, _WORKER, job, ApartAnswer, seconds=SECONDS)
+    seen: dict[int, dict[int, Outcome]] = {}
+    for one in answers:
+        if isinstance(one, SeededOutcome):
+            seen.setdefault(one.outcome.id, {})[one.seed] = msgspec.structs.replace(one.outcome, id=0)
+    return {at: made for at, made in seen.items() if len(made) == len(seeds)}
+
+
+def does_the_same(
+    version: Version, calls: Sequence[Call], expected: Sequence[Outcome], sandbox: Sandbox
+) -> bool:
+    """Whether calls do in a version what is expected of each; no where they cannot be made."""
+    try:
+        made = outcomes(version, calls, sandbox, _SEEDS[:1])
+    except ExecutionError:
+        return False
+    return len(made) == len(calls) and all(
+        _are_alike(one, made[at][_SEEDS[0]]) for at, one in enumerate(expected)
+    )
+
+
+def _are_alike(one: Outcome, other: Outcome) -> bool:
+    """Whether nothing but the type of a number tells two outcomes apart: 9 + 0.0 is 9.0."""
+    if not tells(*common(one, other)):
+        return True
+    try:
+        return bool(ast.literal_eval(one.parts["result"]) == ast.literal_eval(other.parts["result"]))
+    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """Both versions, and the sandbox for each."""
@@ -79,22 +122,10 @@ class Versions:
     def _made(self, version: Version, calls: Sequence[Call]) -> dict[int, Seeded]:
         """What the calls do in one version, by their places; those that there was time for."""
         keys = [(version.where.path, msgspec.structs.replace(call, id=0)) for call in calls]
-        new = [
-            msgspec.structs.replace(call, id=at)
-            for at, call in enumerate(calls)
-            if keys[at] not in version.known
-        ]
+        new = [at for at, key in enumerate(keys) if key not in version.known]
         if new:
-            even_times(version.root)
-            job = Apart(version.where, tuple(new), CALL_SECONDS, SECONDS, _SEEDS)
-            answers: list[ApartAnswer] = run_worker(
-                self.sandbox, version.root, _WORKER, job, ApartAnswer, seconds=SECONDS
-            )
-            seen: dict[int, dict[int, Outcome]] = {}
-            for one in answers:
-                if isinstance(one, SeededOutcome):
-                    seen.setdefault(one.outcome.id, {})[one.seed] = msgspec.structs.replace(one.outcome, id=0)
-            version.known |= {keys[at]: made for at, made in seen.items() if len(made) == len(_SEEDS)}
+            made = outcomes(version, [calls[at] for at in new], self.sandbox)
+            version.known |= {keys[new[place]]: seeded for place, seeded in made.items()}
         return {at: version.known[key] for at, key in enumerate(keys) if key in version.known}
 
 

@@ -81,8 +81,8 @@ def test_a_condition_over_many_values_needs_a_region(tmp_path: Path) -> None:
         )
         return Project({"m.py": before}, {"m.py": after}, test).objection(tmp_path)
 
-    assert objection("len(set(text)) < len(text)") == ""
-    assert objection("any(letter.isspace() for letter in text) or text") == ""
+    for said in ("len(set(text)) < len(text)", "any(letter.isspace() for letter in text) or text"):
+        assert "nothing that can be said" not in objection(said)
     for key in (
         "sum(one < other for one, other in zip(text, text[1:])) % 2 == 0",
         "text[1::2].count('a') % 2 == 1",

@@ -277,7 +277,7 @@ def test_an_error_outside_of_pytest_is_no_change_for_the_better(tmp_path: Path) 
 
 def test_an_error_that_the_test_asks_for_may_be_new(tmp_path: Path) -> None:
     """A check of the arguments is a fix too."""
-    test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(ValueError):\n        f(-7)\n"
+    test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(ValueError):\n        f(-7)\n    with pytest.raises(ValueError):\n        f(-3)\n"
     after = SQUARE.replace("    return", "    if n < 0:\n        raise ValueError(n)\n    return")
     assert Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path) == ""
 
