@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from kodo.server.wire.items import CallId, Name, StrictWire, Text, Wire
 from kodo.server.wire.request import Metadata
 from kodo.server.wire.tools import JsonObjectFormat, TextFormat
+from kodo.server.wire.vector_stores import ChunkingStrategy, FileId
 
 RunStatus: TypeAlias = Literal[
     "queued",
@@ -103,7 +104,7 @@ class CodeInterpreterResources(StrictWire, frozen=True, kw_only=True):
 
 
 class FileSearchResources(StrictWire, frozen=True, kw_only=True):
-    """The vector store that is searched. It is created with ``/v1/vector_stores``, not here."""
+    """The vector store that is searched."""
 
     vector_store_ids: Annotated[tuple[str, ...], Meta(max_length=1)] = ()
 
@@ -113,6 +114,26 @@ class ToolResources(StrictWire, frozen=True, kw_only=True):
 
     code_interpreter: CodeInterpreterResources | UnsetType | None = UNSET
     file_search: FileSearchResources | UnsetType | None = UNSET
+
+
+class NewVectorStore(StrictWire, frozen=True, kw_only=True):
+    """A vector store that is created for an assistant or a thread."""
+
+    file_ids: Annotated[tuple[FileId, ...], Meta(max_length=500)] = ()
+    chunking_strategy: ChunkingStrategy | None = None
+    metadata: Metadata | None = None
+
+
+class NewFileSearchResources(FileSearchResources, frozen=True, kw_only=True):
+    """The store that is searched, or one to create, in the body of something new."""
+
+    vector_stores: Annotated[tuple[NewVectorStore, ...], Meta(max_length=1)] | UnsetType | None = UNSET
+
+
+class NewToolResources(ToolResources, frozen=True, kw_only=True):
+    """What the tools of something new work on."""
+
+    file_search: NewFileSearchResources | UnsetType | None = UNSET
 
 
 class FormSchema(StrictWire, frozen=True, kw_only=True, rename={"schema_": "schema"}):
@@ -182,6 +203,7 @@ class CreateAssistant(UpdateAssistant, frozen=True, kw_only=True):
     """The body that creates an assistant."""
 
     model: Model
+    tool_resources: NewToolResources | UnsetType | None = UNSET
 
 
 # --- threads and messages --------------------------------------------------------------------------------------------
@@ -270,7 +292,7 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
 class CreateThread(StrictWire, frozen=True, kw_only=True):
     """A new thread: its first messages, its metadata, and what tools work on."""
 
-    tool_resources: ToolResources | None = None
+    tool_resources: NewToolResources | None = None
     messages: Annotated[tuple[CreateMessage, ...], Meta(max_length=10_000)] = ()
     metadata: Metadata | None = None
 

@@ -29,6 +29,9 @@ pytestmark = [
 CONTENT: Any = "step_details.tool_calls[*].file_search.results[*].content"
 
 
+NEW: Any = {"file_search": {"vector_stores": [{}]}}
+
+
 class StandIn:
     """File search and code in one: notes the entries that it is given."""
 
@@ -215,8 +218,14 @@ async def test_resources_can_be_changed_and_attachments_are_refused(tmp_path: Pa
         attached: Any = [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]
         with pytest.raises(openai.BadRequestError, match="vector store"):
             await api.threads.messages.create(thread.id, role="user", content="x", attachments=attached)
-        with pytest.raises(openai.BadRequestError):
-            await api.threads.create(tool_resources={"file_search": {"vector_stores": [{}]}})
+        for change in (
+            api.assistants.update(made.id, tool_resources=NEW),
+            api.threads.update(thread.id, tool_resources=NEW),
+        ):
+            with pytest.raises(
+                openai.BadRequestError, match="vector_stores"
+            ):  # only something new brings a store
+                await change
 
 
 class WithoutStore(StandIn):

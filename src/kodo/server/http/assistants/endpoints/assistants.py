@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import ASSISTANT
+from kodo.server.http.assistants.new_stores import created_stores
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import page_of, query_of, wire_list
 from kodo.server.http.retrying import retry_conflicts
@@ -28,8 +29,9 @@ async def create(request: Request) -> Response:
     state.service.backend(body.model)
     now = state.clock.now()
     blank = wire.Assistant(id=state.ids.new("asst"), created_at=int(now), model=body.model, metadata={})
-    value = _apply(blank, body)
-    await state.store.put_document(documents.new_document(ASSISTANT, owner, value, at=now))
+    async with created_stores(state.vector_stores, owner, body.tool_resources, "tool_resources") as resources:
+        value = _apply(blank, msgspec.structs.replace(body, tool_resources=resources))
+        await state.store.put_document(documents.new_document(ASSISTANT, owner, value, at=now))
     return json_response(value)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.endpoints.assistants import PAGE
 from kodo.server.http.assistants.event_translation import DONE_FRAME, encode_error, encode_event
+from kodo.server.http.assistants.new_stores import THREAD_DAYS, created_stores
 from kodo.server.http.assistants.worker import RunWorker
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
@@ -41,9 +43,17 @@ async def _create(
     with ticket.starting():
         query_of(request, INCLUDE)
         body = request_translation.parse_body(await json_body(request), kind, state.service.tools)
-        worker = await state.runs.create(
-            caller.owner, body, thread_id, count=ticket.count, key_id=caller.key_id
-        )
+        thread = body.thread if isinstance(body, wire.CreateThreadAndRun) else None
+        given = None if thread is None else thread.tool_resources
+        async with created_stores(
+            state.vector_stores, caller.owner, given, "thread.tool_resources", days=THREAD_DAYS
+        ) as resources:
+            if thread is not None:
+                thread = msgspec.structs.replace(thread, tool_resources=resources)
+                body = msgspec.structs.replace(body, thread=thread)
+            worker = await state.runs.create(
+                caller.owner, body, thread_id, count=ticket.count, key_id=caller.key_id
+            )
     return _respond(state, worker, ticket, 0, stream=bool(body.stream))
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.new_stores import THREAD_DAYS, created_stores
 from kodo.server.http.bodies import json_response
 from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body, optional_json_body
@@ -18,10 +19,15 @@ from kodo.server.wire import assistants as wire
 
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
+    state, owner = get_state(request), get_caller(request).owner
     body = request_translation.parse_body(
-        await optional_json_body(request), wire.CreateThread, get_state(request).service.tools
+        await optional_json_body(request), wire.CreateThread, state.service.tools
     )
-    return json_response(await get_state(request).runs.create_thread(get_caller(request).owner, body))
+    async with created_stores(
+        state.vector_stores, owner, body.tool_resources, "tool_resources", days=THREAD_DAYS
+    ) as resources:
+        body = msgspec.structs.replace(body, tool_resources=resources)
+        return json_response(await state.runs.create_thread(owner, body))
 
 
 async def retrieve(request: Request) -> Response:
