@@ -6,11 +6,12 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests import warm_command
 
 from kodo.ci.testing.github import BOT_ID, NAME, OWNER, REPOSITORY, FakeGitHub
 
@@ -80,10 +81,7 @@ def kodo(folder: Path, environ: dict[str, str], *args: str) -> subprocess.Comple
     home = (folder.parent if (folder / ".git").exists() else folder) / "home"  # never in what is reviewed
     home.mkdir(exist_ok=True)
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "KODO_HOME": str(home / "kodo"), "KODO_LANG": "en"}
-    command = [str(Path(sys.executable).with_name("kodo")), *args]
-    return subprocess.run(
-        command, cwd=folder, env={**base, **environ}, capture_output=True, text=True, timeout=280, check=False
-    )
+    return warm_command.run(*args, cwd=folder, env={**base, **environ}, timeout=280)
 
 
 @dataclass

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-KODO = str(Path(sys.executable).with_name("kodo"))
+from tests import warm_command
+from tests.warm_command import KODO
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,7 @@ class Kodo:
         self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [KODO, *arguments],
-            env={**self.env, **(env or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        return warm_command.run(*arguments, env={**self.env, **(env or {})}, stdin=stdin)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command and leave it running."""
