@@ -298,12 +298,15 @@ class Comparison:
         def is_changed(one: Trial) -> bool:
             return any(one.is_changed_like(family.own) for family in changed)
 
-        for tried, what in (
-            (self.wider, "call only: with {} other arguments"),
-            (near, "values only: with {} others near them"),
+        for tried, why in (
+            (
+                self.wider,
+                "the patch is for the test's own call only: with {} other arguments all is as before",
+            ),
+            (near, "the patch is for the test's own values only: with {} others near them all is as before"),
         ):
             if changed and len(tried) >= ENOUGH and not any(is_changed(one) for one in tried):
-                yield f"the patch is for the test's own {what.format(len(tried))} all is as before"
+                yield why.format(len(tried))
         yield from self._one_result(changed, [one for one in (*near, *self.wider) if is_changed(one)])
         if trait := self._shared_trait(changed):
             yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"

@@ -157,7 +157,9 @@ class _Fix:
             packages=tuple(map(str, packages[:1])),
             parts=False,  # a patch can skip the sub-test that fails
         )
-        prover = Prover(self.workspace, tests, {}, self.options.run_seconds, self.request.text)
+        prover = Prover(
+            self.workspace, tests, {}, self.options.run_seconds, self.request.text, self.options.lang
+        )
         self.progress("reproducing")
         self._begin(prover)
         proven = self._try_certain(prover)

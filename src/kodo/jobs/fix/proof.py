@@ -67,10 +67,12 @@ class Prover:
         before: Results,
         run_seconds: float = 20.0,
         issue: str = "",
+        lang: str = "en",
     ) -> None:
-        """``tests`` are those of the workspace's base; ``before`` their results there; ``issue`` what was said of the fault."""
+        """``tests`` are those of the workspace's base; ``before`` their results there; ``issue`` what was said of the fault;
+        ``lang`` the language of what a review finds in the patch."""
         self.workspace, self.tests, self.before, self.run_seconds = workspace, tests, before, run_seconds
-        self.issue = issue
+        self.issue, self.lang = issue, lang
         self._known: Known = {}
         self._before_again: dict[str, Results] = {}
 
@@ -236,7 +238,7 @@ class Prover:
 
     def _behaviour(self) -> tuple[Finding, ...]:
         """What a review that runs both versions finds in the patch."""
-        options = ReviewOptions(run=True, run_seconds=self.run_seconds, fixes=False)
+        options = ReviewOptions(run=True, run_seconds=self.run_seconds, fixes=False, lang=self.lang)
         report = review(DiffSource(self.workspace.patch(), self.workspace.tree), options, None)
         return tuple(found for found in report.findings if found.evidence.kind is EvidenceKind.EXECUTION)
 

@@ -103,9 +103,11 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
     say = _WORDS.say
     key: Literal["proven", "proven_finding"] | str = str(report.verdict)
     lines = [say(lang, "proven_finding" if key == "proven" and report.test is None else key)]
-    lines += [f"  {say(lang, _NOTES[why]) if why in _NOTES else why}" for why in report.reasons]
+    lines += [f"  {_note(why, lang)}" for why in report.reasons]
     if report.how:
-        lines.append(say(lang, "how", how=say(lang, "model") if report.how == "model" else report.how))
+        lines.append(
+            say(lang, "how", how=say(lang, "model") if report.how == "model" else in_lang(report.how, lang))
+        )
     if report.test is not None:
         lines.append(say(lang, "test", name=report.test.name, digest=report.test.sha256[:12]))
         if report.test.written:
@@ -125,10 +127,15 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
         )  # fmt: skip  # one row of figures
         if work.refused:
             lines.append(say(lang, "refused", n=len(work.refused)))
-            lines += [f"  {why}" for why in work.refused[:10]]
-    lines += [say(lang, _NOTES[note]) if note in _NOTES else note for note in report.notes]
+            lines += [f"  {in_lang(why, lang)}" for why in work.refused[:10]]
+    lines += [_note(note, lang) for note in report.notes]
     lines += [in_lang(report.isolation, lang), say(lang, "run", run=report.run)]
     return lines
+
+
+def _note(text: str, lang: Lang) -> str:
+    """A reason or a note of a report, which has them in English."""
+    return _WORDS.say(lang, _NOTES[text]) if text in _NOTES else in_lang(text, lang)
 
 
 def _fenced(content: str, language: str) -> str:

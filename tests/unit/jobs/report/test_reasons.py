@@ -32,6 +32,8 @@ PLACES = (
     "sandbox",
     "ci/test_proposals.py",
 )
+OBJECTIONS = ("proof", "policy", "counter_tests", "cross_check", "generality", "runner_signs", "allowed_paths", "own_values", "findings", "job", "certain")  # fmt: skip
+"""Modules of ``jobs/fix`` that say what is against a patch, or how it is made: they yield, return or list it."""
 VARIABLES = {"reason", "why", "NO_TIME"}
 """Names that a reason is given before it is handed on."""
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
@@ -79,6 +81,28 @@ def said(tree: ast.AST) -> Iterator[tuple[int, str]]:
                     yield node.lineno, text
 
 
+def objected(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """What a module of ``jobs/fix`` says against a patch, by its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Yield(value=ast.expr() as value) | ast.Return(value=ast.expr() as value):
+                found = [value]
+            case ast.Call(func=ast.Attribute(attr="append"), args=[value]):
+                found = [value]
+            case ast.Call(func=ast.Name(id="Proposal"), args=[_, value]):
+                found = [value]
+            case ast.ListComp(elt=value) | ast.GeneratorExp(elt=value):
+                found = [value]
+            case ast.List(elts=values) | ast.Tuple(elts=values):
+                found = values
+            case _:
+                continue
+        for value in found:
+            for text in built(value):
+                if re.search(r"[a-z]{2,} [a-z]{2,}", text):
+                    yield node.lineno, text
+
+
 def modules() -> Iterator[Path]:
     """The modules that build reasons and notes."""
     for place in PLACES:
@@ -88,11 +112,13 @@ def modules() -> Iterator[Path]:
 
 def reasons() -> list[tuple[str, str]]:
     """Every reason and note, by its place."""
+    folder = REPOSITORY / "src/kodo/jobs/fix"
+    found = [(path, said) for path in modules()] + [(folder / f"{name}.py", objected) for name in OBJECTIONS]
     return sorted(
         {
             (f"{path.relative_to(REPOSITORY)}:{line}", text)
-            for path in modules()
-            for line, text in said(ast.parse(path.read_text(encoding="utf-8")))
+            for path, read in found
+            for line, text in read(ast.parse(path.read_text(encoding="utf-8")))
         }
     )
 
@@ -122,6 +148,14 @@ def test_every_row_is_japanese() -> None:
         (
             "isolation: partial (none; 3 escape probes blocked; open: files, tcp); bubblewrap does not start here: no",
             "隔離: partial（none、脱出の試行 3 件を遮断、開放: files, tcp）。bubblewrap をここでは起動できません: no",
+        ),
+        (
+            "a.py: chooses by x % 2 == 0, with 7, which neither the code before nor the issue names",
+            "a.py: x % 2 == 0 で場合を分け、7 を持ち込んでいます（修正前のコードにも課題の説明にもない値です）",
+        ),
+        (
+            "the patch is for the test's own call only: with 12 other arguments all is as before",
+            "パッチはテスト自身の呼び出しにしか効きません: 別の引数 12 通りでは元のままです",
         ),
         ("somebody's own words", "somebody's own words"),
     ],
