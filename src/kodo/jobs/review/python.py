@@ -12,10 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from threading import Lock
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MAX_TREE_DEPTH = 200
 """Nodes inside each other; Python's own unparse takes several frames for each and stops at 1000 frames."""
+_PARSING = Lock()
+"""Two threads that parse at the same time end in a SystemError of this interpreter, whose parser counts the depth for all of them
+together; and what one ignores of warnings, all ignore."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -112,7 +116,7 @@ class ParsedModule:
 def parse(text: str) -> ParsedModule | None:
     """The tree of a text, or None where this Python cannot parse it (or it is nested too deep)."""
     try:
-        with warnings.catch_warnings():
+        with _PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

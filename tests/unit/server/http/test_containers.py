@@ -321,7 +321,7 @@ async def test_all_that_have_expired_are_looked_through_once_an_hour(
         for moved in (30, 60, 3700, 3730):
             clock.moved = moved
             await manager.sweep()
-    assert asked == ["running", "running", "running", "expired", "running"]
+    assert asked == ["active", "active", "active", "expired", "active"]
 
 
 async def test_a_restart_leaves_it_expired_with_its_files(tmp_path: Path) -> None:

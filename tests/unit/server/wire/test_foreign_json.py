@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kodo.server.engines.upstream import chat_messages, chat_stream, tool_calls
+from kodo.server.engines.upstream import chat_messages, tool_calls
+from kodo.server.engines.upstream.chat_stream import ChatStream
+from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.http.anthropic import response_translation
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.ui import formats
@@ -50,4 +52,4 @@ def test_a_models_arguments_break_nothing(text: str) -> None:
 def test_a_servers_event_that_is_none_is_the_servers_failure(data: bytes) -> None:
     """An error that the pool counts, not one of this program."""
     with pytest.raises(EngineFailed, match="not an answer"):
-        chat_stream._decode(data)
+        ChatStream({}, profile_named("generic"), "upstream").feed(data)

@@ -17,11 +17,14 @@ from typing import Any, Final, Self
 import msgspec
 
 from kodo.sandbox import LIB, PYTHON, ResourceLimits, Sandbox
+from kodo.server.lifecycle.process_end import wait_until_gone
 from kodo.server.wire.containers import FOLDER
 
 GRACE_SECONDS: Final = 5.0
 """What an answer may take beyond the time that its request names."""
 START_SECONDS: Final = 30.0
+END_SECONDS: Final = 10.0
+"""How long the end of processes that were killed is waited for."""
 MAX_LINE: Final = 64 * 2**10
 _BROKEN: Final = (
     OSError,
@@ -143,7 +146,7 @@ class ContainerProcess:
     async def end(self) -> None:
         """End the processes and what they held. Safe to call twice."""
         self.kill()
-        await self.process.wait()
+        await wait_until_gone(self.process, END_SECONDS)
         await asyncio.to_thread(self.stack.close)
 
     def kill(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from kodo.server.config import FileSearchSettings
+from kodo.server.lifecycle.process_end import wait_until_gone
 from kodo.server.lifecycle.retrieval.ports import Unreadable
 from kodo.server.wire.vector_stores import LastError
 
@@ -23,6 +24,9 @@ INVALID: Final = 4
 _MAX_REASON = 300
 _MAX_NAME = 512
 """Characters of a file's name, from its end, that its format is told by: it is a stranger's, and an argument has bounds."""
+
+_END_SECONDS: Final = 5.0
+"""How long the end of a child that was killed is waited for."""
 
 
 async def read_text(path: Path, filename: str, settings: FileSearchSettings) -> str:
@@ -54,7 +58,7 @@ async def read_text(path: Path, filename: str, settings: FileSearchSettings) -> 
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await wait_until_gone(process, _END_SECONDS)
     words = " ".join(reason.decode(errors="replace").split())[-_MAX_REASON:]
     if process.returncode == UNSUPPORTED:
         raise Unreadable(LastError(code="unsupported_file", message=words))

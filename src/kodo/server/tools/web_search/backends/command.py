@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from kodo.server.config import WebSearchSettings
+from kodo.server.lifecycle.process_end import wait_until_gone
 from kodo.server.lifecycle.supervised import cancel
 from kodo.server.tools.error_output import log_errors
 from kodo.server.tools.web_search.backends.ports import SearchFailed, WebQuery, WebResult
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 _LAST_WORDS_SECONDS: Final = 0.5
 """How long what the command has written last is read, where a process that it left still has its standard error."""
+
+_END_SECONDS: Final = 5.0
+"""How long the end of a command that was killed is waited for."""
 
 
 class CommandBackend:
@@ -61,7 +65,7 @@ class CommandBackend:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # what it left running goes with it
-            await process.wait()
+            await wait_until_gone(process, _END_SECONDS)
             await asyncio.wait((errors,), timeout=_LAST_WORDS_SECONDS)
             await cancel(errors)
         if code != 0:
