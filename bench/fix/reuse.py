@@ -28,6 +28,8 @@ _PLACE = re.compile(r"kodo-(?:fix-bench|near|tests|review)-[A-Za-z0-9_]+")
 _COUNTER_TESTS = re.compile(r"test_([0-9a-f]{12})\.py")
 """The file of the counter-tests; the letters are in the names of its functions too."""
 _MARK = "mark-of-counter-tests"
+_UNFINISHED = ".unfinished"
+"""A file that a review is writing for a run that has begun: it gets its name when it is whole."""
 _WORKING = ("sandbox", "jobs/execution", "jobs/review", "jobs/report")
 """The folders of kodo whose code runs in the sandbox or makes a review; the rules of a fix are not among them."""
 
@@ -93,9 +95,10 @@ def _keep(path: Path, content: bytes) -> None:
 def digest(project: Path | None, named: str, mark: str = _MARK) -> str:
     """A name for a run: of all files of its project, their modes, and of what else it is given, each without the mark."""
     found = hashlib.sha256(_PLACE.sub("", named).replace(mark, _MARK).encode())
-    rows = [_row(project, path, mark) for path in project.rglob("*")] if project is not None else []
-    for row in sorted(rows):
-        found.update(row)
+    if project is not None:
+        whole = (path for path in project.rglob("*") if path.suffix != _UNFINISHED)
+        for row in sorted(_row(project, path, mark) for path in whole):
+            found.update(row)
     return found.hexdigest()
 
 
