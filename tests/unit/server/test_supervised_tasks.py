@@ -75,6 +75,7 @@ OTHERS = {
     "tools/mcp/sessions.py: __init__": "ends with its session; the next call opens one",
     "tools/mcp/stdio.py: stdio_transport": "ends with its session's program",
     "tools/web_search/backends/command.py: search": "ends with its search",
+    "lifecycle/process_end.py: wait_until_gone": "ends with the wait",
     "store/blobs/bucket.py: _send": "ends with its upload",
 }
 

@@ -50,6 +50,9 @@ async def test_a_pipe_that_somebody_else_holds_is_not_waited_for() -> None:
         assert process.returncode == -9
     finally:
         os.kill(holder, signal.SIGKILL)
+    async with asyncio.timeout(60):  # now its pipe ends, and nothing of it is left for a closed loop
+        await process.stdout.read()
+        await process.wait()
 
 
 async def test_somebody_who_still_reads_goes_on() -> None:
