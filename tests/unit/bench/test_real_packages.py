@@ -22,6 +22,7 @@ def lines(count, functions):
         ({"p/long.py": lines(601, 9), "p/short.py": lines(59, 9), "p/fits.py": lines(60, 1)}, "p/fits.py"),
         ({"p/long.py": lines(700, 1), "p/longer.py": lines(900, 9)}, "p/long.py"),
         ({"p/tests/t.py": lines(100, 9), "p/cli.py": lines(100, 9), "p/x.py": "def _f(): ...\n"}, ""),
+        ({"p/test_x.py": lines(100, 9), "p/x_test.py": lines(100, 9), "p/y.py": lines(100, 1)}, "p/y.py"),
         ({"p/bad.py": "def (", "p/data.txt": ONE}, ""),
         ({"p.py": lines(100, 9), "p/__init__.py": lines(100, 1)}, "p/__init__.py"),
     ],
@@ -31,12 +32,13 @@ def test_the_rule_takes_one_module(sources, taken):
     assert choose_module(sources.items()) == taken
 
 
-def test_half_of_thirty_modules_is_set_aside():
-    """The table names 30 modules by version and hash, and every second package is never looked at."""
+def test_fifteen_modules_are_set_aside():
+    """The table names by version and hash 30 modules to build with and 15 that are never looked at."""
     found = modules()
-    assert len(found) == 30
-    assert [one.half for one in found].count("aside") == 15
-    assert len({one.name for one in found}) == 30
+    halves = [one.half for one in found]
+    assert (halves.count("building"), halves.count("aside")) == (30, 15)
+    assert len({one.name for one in found}) == 45
+    assert all(bool(one.half) == bool(one.module) for one in wheels())
     assert all(len(one.sha256) == 64 and one.version for one in wheels())
 
 
