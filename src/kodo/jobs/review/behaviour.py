@@ -27,7 +27,8 @@ from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import Function, TargetModule, load
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished, Group
+from kodo.jobs.execution.worker.both_versions import Compared
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.next_calls import About
@@ -52,8 +53,10 @@ INPUTS = 300
 CALLER_INPUTS = 120
 _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
-_FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
+_FOR_INPUTS, _FOR_RUNNING = 0.7, 0.5
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
+_WRITTEN_TOGETHER = 25
+"""The calls that are read out of tests after the inputs of each function are made."""
 _FOR_READING = 0.5
 """The part of the budget after which no further changed module is read; the others are said."""
 _FOR_RECORDING = 0.22, 0.5
@@ -236,7 +239,8 @@ class _Comparison:
             exchange = Path(folder)
             exchange.chmod(0o755)
             rest, written = (f"{exchange.name}/{name}" for name in (_REST, _WRITTEN))
-            outgoing = Outgoing(
+            groups = Outgoing[Group](exchange / _REST)
+            outgoing = Outgoing[Call](
                 exchange / _WRITTEN, lambda call: is_alike(call, self.files, module.after.name)
             )
             recorded = tests.names.get(file.path)
@@ -247,11 +251,19 @@ class _Comparison:
                 seconds=end - time.monotonic(), grace=GRACE,
             )  # fmt: skip
             tests.begin()
-            groups = self._inputs(module, end - _FOR_INPUTS * room, tests)
-            _write(groups if _has_time(file, end, found) else (), exchange / _REST)
+            names = [name for name, _ in job.groups]
             calls = _until(
                 end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
+            for group in _while(comparing, _until(end - _FOR_INPUTS * room, self._inputs(module))):
+                if not _has_time(file, end, found):
+                    break
+                groups.add(group)
+                names.append(group[0])
+                for call in itertools.islice(calls, _WRITTEN_TOGETHER):
+                    outgoing.add(call)
+                tests.hand_over()
+            groups.end()
             for call in _while(comparing, calls):
                 outgoing.add(call)
                 tests.hand_over()
@@ -266,23 +278,17 @@ class _Comparison:
                 return
         compared = [answer for answer in answers if isinstance(answer, Compared)]
         _count(file, compared, found)
-        if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in (*job.groups, *groups)]))):
+        if out := list(dict.fromkeys(_without_answer(answers, names))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
         found.candidates[file.path] = remarks(
             file, module.after, module.affected, compared, self.files, module.values
         )
 
-    def _inputs(self, module: _Module, end: float, tests: Recording) -> tuple[Group, ...]:
-        """Each function with the calls to make, as many functions as there is time for; calls of ``tests`` are handed over."""
+    def _inputs(self, module: _Module) -> Iterator[Group]:
+        """Each function with the calls to make, the changed ones first."""
         known = instances(self.made, module.file, module.after)
         lines = touched_texts(module.file)
-        groups: list[Group] = []
-        for group in _until(
-            end, _groups(module.before, module.after, module.affected.values(), lines, known)
-        ):
-            groups.append(group)
-            tests.hand_over()
-        return tuple(groups)
+        return _groups(module.before, module.after, module.affected.values(), lines, known)
 
     def _job(
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
@@ -298,6 +304,7 @@ class _Comparison:
             values=tuple((name, calls_of_value(name)) for name in module.values),
             later=tuple(later),
             rest=rest,
+            callers=tuple(name for name in module.affected if name not in roots),
         )
 
     @staticmethod
@@ -332,14 +339,6 @@ class _Comparison:
             tuple(sorted(touched)),
             lambda call: is_alike(call, self.files, module.after.name),
         )
-
-
-def _write(value: object, path: Path) -> None:
-    """Write a value to a file that is there at once with all of it."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(value))
-    unfinished.chmod(0o644)
-    unfinished.rename(path)
 
 
 def _is_error(name: str) -> bool:

@@ -13,7 +13,7 @@ from kodo.jobs.execution.calls import command, filled, written
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import Function, TargetModule
-from kodo.jobs.execution.worker.compare import Compared
+from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.difference import Difference, rank
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.smaller import size

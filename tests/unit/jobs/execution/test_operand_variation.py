@@ -14,7 +14,8 @@ import pytest
 from kodo.jobs.execution.call_literals import opened
 from kodo.jobs.execution.calls import written
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared
+from kodo.jobs.execution.worker.both_versions import Compared
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, ModuleLocation
 from kodo.jobs.execution.worker.operand_variation import Matches, matched, nearest_first, replaced
 from kodo.jobs.execution.worker.operands import Sides

@@ -8,14 +8,14 @@ import threading
 import time
 import types
 
-import msgspec
 import pytest
 
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished, Group
+from kodo.jobs.execution.worker.both_versions import Compared
+from kodo.jobs.execution.worker.compare import Compare, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import RecordedCall
 from kodo.jobs.report.model import EvidenceKind, Severity, State
@@ -254,15 +254,9 @@ def workers(monkeypatch, answers, handed, made_up):
         given.append(job)
         if not isinstance(job, Compare):
             return []
-        while not (project / job.rest).exists():
-            time.sleep(0.01)
-        made_up.extend(
-            call
-            for _, calls in msgspec.json.decode((project / job.rest).read_bytes(), type=list[Group])
-            for call in calls
-        )
-        incoming = Incoming(project, job.later)
-        while not incoming.ended:
+        groups, incoming = Incoming[Group](project, (job.rest,), Group), Incoming[Call](project, job.later)
+        while not (groups.ended and incoming.ended):
+            made_up.extend(call for _, rows in groups.read() for _, calls in rows for call in calls)
             handed.extend(call for _, calls in incoming.read() for call in calls)
         return list(answers)
 

@@ -1,29 +1,32 @@
-"""Calls handed to a running comparison as they are found: a file of JSON lines that grows, and an empty line at its end."""
+"""What is handed to a running comparison as it is found: a file of JSON lines that grows, and an empty line at its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from kodo.jobs.execution.model import Call
 
+T = TypeVar("T")
 
-class Outgoing:
-    """Writes those calls to a file that ``keeps`` says yes to; whoever reads them may be another user. For one thread at a
+
+class Outgoing(Generic[T]):
+    """Writes those items to a file that ``keeps`` says yes to; whoever reads them may be another user. For one thread at a
     time.
     """
 
-    def __init__(self, path: Path, keeps: Callable[[Call], bool]) -> None:
+    def __init__(self, path: Path, keeps: Callable[[T], bool] = lambda item: True) -> None:
         self._file = path.open("ab", buffering=0)
         self._keeps = keeps
         path.chmod(0o644)
 
-    def add(self, call: Call) -> None:
-        """Hand over one more call."""
-        if self._keeps(call):
-            self._file.write(msgspec.json.encode(call) + b"\n")
+    def add(self, item: T) -> None:
+        """Hand over one more."""
+        if self._keeps(item):
+            self._file.write(msgspec.json.encode(item) + b"\n")
 
     def end(self) -> None:
         """Say that no more will come; nothing else may be called after it."""
@@ -31,26 +34,27 @@ class Outgoing:
         self._file.close()
 
 
-class Incoming:
-    """Reads the calls of files ``names`` in a folder, each of which may still be missing."""
+class Incoming(Generic[T]):
+    """Reads the items, each an ``item_type``, of files ``names`` in a folder, each of which may still be missing."""
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    def __init__(self, folder: Path, names: Iterable[str], item_type: type[T] | Any = Call) -> None:
         self._folder = folder
+        self._decoder = msgspec.json.Decoder(item_type)
         self._places = dict.fromkeys(names, 0)
         self._open = set(self._places)
 
     @property
     def ended(self) -> bool:
-        """Whether every file came to its end, and all of its calls were read."""
+        """Whether every file came to its end, and all of its items were read."""
         return not self._open
 
-    def read(self) -> Iterator[tuple[str, list[Call]]]:
-        """The calls that came since the last time, by the name of their file; none for a file that has no more of them."""
+    def read(self) -> Iterator[tuple[str, list[T]]]:
+        """What came since the last time, by the name of its file; nothing for a file that has no more."""
         for name in self._places:
-            if name in self._open and (calls := self._read(name)):
-                yield name, calls
+            if name in self._open and (items := self._read(name)):
+                yield name, items
 
-    def _read(self, name: str) -> list[Call]:
+    def _read(self, name: str) -> list[T]:
         path = self._folder / name
         if not path.exists():
             return []
@@ -62,4 +66,4 @@ class Incoming:
         self._places[name] += sum(len(line) + 1 for line in lines)
         if b"" in lines:
             self._open.discard(name)
-        return [msgspec.json.decode(line, type=Call) for line in lines if line]
+        return [self._decoder.decode(line) for line in lines if line]

@@ -1,0 +1,247 @@
+"""Make calls in both versions and judge what differs: each difference made sure of and made smaller.
+
+A difference counts when both versions do the same again in another order and under another hash seed. Knows neither where
+calls come from nor which are made first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.difference import Difference, rank, tells
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.next_calls import About
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.pair import Pair
+from kodo.jobs.execution.worker.probe import Inner, first_difference
+from kodo.jobs.execution.worker.seeds import Seeds, Two, through
+from kodo.jobs.execution.worker.shrinking import shrunk, stable
+from kodo.jobs.execution.worker.smaller import size
+
+BATCH = 100
+_MAX_DIFFERENCES = 12
+_SHRUNK = 3
+_MAX_INSIDE = 5
+_LOOKED_INSIDE = 30
+_INSIDE = 0.08
+"""The part of the budget for looking inside the calls of one changed function."""
+_INSIDE_SHARE = 0.3
+"""The part of the time since the start after which calls are not looked into any more."""
+_VARY_SECONDS = 0.5
+_TELLING = 2
+"""The rank of a difference that shows a change well enough to look no further."""
+_SHRINK_SECONDS = 2.5
+"""For all the calls of one function that are made smaller."""
+_ENOUGH = 0.5
+"""The part of the budget after which no more is begun where something is shown already."""
+
+
+class Compared(msgspec.Struct, frozen=True, tag=True):
+    """What was found of one function; ``tried`` counts the calls that ran on both sides, ``unstable`` those that differ
+    by themselves. ``unusable`` is the commonest reason for calls that could not be made.
+    """
+
+    function: str
+    tried: int
+    unstable: int
+    differences: tuple[Difference, ...]
+    unusable: str = ""
+
+
+class BothVersions:
+    """Both versions under two hash seeds; the second pair is started for the first difference.
+
+    ``seconds`` are for one call; none is begun after the monotonic time ``until``. ``roots`` are the changed functions.
+    """
+
+    def __init__(
+        self,
+        before: ModuleLocation,
+        after: ModuleLocation,
+        seconds: float,
+        until: float,
+        roots: tuple[str, ...],
+        about: About,
+    ) -> None:
+        self._versions = before, after
+        self._seconds = seconds
+        self._until = until
+        self._words = about.words
+        self._first = self._pair(1)
+        self._first.wait()  # the time of the imports is nobody's
+        self._start = time.monotonic()
+        self._second: Pair | None = None
+        self._inside_seconds = 0.0
+        self.last_number = 0
+        """The largest number that a call has."""
+        self.roots = roots
+        self.seeds = {root: Seeds(root, about.touched.get(root, ((), ()))) for root in roots}
+        self.shown: set[str] = set()
+        """The functions that have a difference."""
+        self.only_counts = False
+        """Whether what is judged from now on is of no use, since everything is shown."""
+
+    def _pair(self, seed: int) -> Pair:
+        return Pair(*self._versions, self._seconds, seed, self._words, self._until)
+
+    @property
+    def budget(self) -> float:
+        """The seconds from the end of the imports on."""
+        return self._until - self._start
+
+    def all_shown(self) -> bool:
+        """Whether every changed function has a difference."""
+        return bool(self.roots) and self.shown >= set(self.roots)
+
+    def is_over(self) -> bool:
+        """Whether no call can be made any more, so that what was not seen again may still be there."""
+        return time.monotonic() > self._until
+
+    def is_enough(self) -> bool:
+        """Whether nothing more is to be begun: there is no time, everything is shown, or something is and half of the time over."""
+        is_late = time.monotonic() > self._start + _ENOUGH * self.budget
+        return self.is_over() or self.all_shown() or (bool(self.shown) and is_late)
+
+    def numbered(self, calls: Iterable[Call]) -> list[Call]:
+        """The calls with numbers that no other call has."""
+        found = [
+            msgspec.structs.replace(call, id=number)
+            for number, call in enumerate(calls, self.last_number + 1)
+        ]
+        self.last_number += len(found)
+        return found
+
+    def make(self, calls: Sequence[Call], until: float) -> dict[int, Two]:
+        """Both outcomes of each call that there is time for until ``until``; those on a new way through a changed function are kept."""
+        seen = self._first.run(calls, reach=self.roots, inner=False, until=until)
+        by_size = sorted(calls, key=size) if any(call.origin == "test" for call in calls) else calls
+        for seeds in self.seeds.values():
+            seeds.keep(by_size, seen)
+        return seen
+
+    def compared(self, calls: Sequence[Call], watched: Sequence[str], until: float) -> dict[int, Two]:
+        """Make calls to see what the functions ``watched`` compare."""
+        return self._first.run(calls, reach=self.roots, until=until, operands=watched)
+
+    def is_near(self, pair: Two) -> bool:
+        """Whether a call runs lines that the change touched."""
+        return any(self.seeds[root].touches(pair) for root in through(pair) & self.seeds.keys())
+
+    def judge(self, function: str, calls: Sequence[Call], seen: Mapping[int, Two]) -> Compared:
+        """What these outcomes show of a function."""
+        candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
+        candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
+        found: list[Difference] = []
+        steady: dict[int, Two] = {}
+        chosen = [] if self.only_counts else _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
+        if chosen:
+            steady = stable(chosen, seen, self._again())
+            left = [call for call in chosen if call.id in steady]
+            end = time.monotonic() + _SHRINK_SECONDS
+            found = [
+                shrunk(call, steady[call.id], self._first, self._again(), end) for call in left[:_SHRUNK]
+            ]
+            found += [Difference(call, *steady[call.id], call) for call in left[_SHRUNK:]]
+        self._note(function, found, seen)
+        ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
+        unstable = 0 if self.is_over() else len(chosen) - len(steady)
+        return Compared(function, len(ran), unstable, tuple(found), _reason(seen.values()))
+
+    def may_look_inside(self) -> bool:
+        """Whether looking inside, which takes long, has not had its part of the time since the start."""
+        return self._inside_seconds <= _INSIDE_SHARE * (time.monotonic() - self._start)
+
+    def look_inside(self, function: str, ways: Sequence[Call], calls: Sequence[Call] = ()) -> Compared:
+        """Make a call of each way through a changed function again, and some others; look at what is done inside, and at what
+        the functions that they get to do with other arguments.
+        """
+        step = max(1, len(calls) // _LOOKED_INSIDE)
+        chosen = list({call.id: call for call in (*ways, *calls[::step])}.values())[:BATCH]
+        start = time.monotonic()
+        limit = min(self._until, start + _INSIDE * self.budget)
+        seen = self._first.run(chosen, reach=self.roots, vary=_VARY_SECONDS, until=limit)
+        found = self._inside(chosen, seen)
+        self._inside_seconds += time.monotonic() - start
+        self._note(function, found, {})
+        changed = found[0].within.partition("(")[0] if found else function
+        return Compared(changed if changed in self.seeds else function, 0, 0, tuple(found))
+
+    def _again(self) -> Pair:
+        """The pair under the other hash seed."""
+        self._second = self._second or self._pair(2)
+        return self._second
+
+    def _note(self, function: str, found: Sequence[Difference], seen: Mapping[int, Two]) -> None:
+        """Remember which changed functions these differences show."""
+        if any(rank(one.before, one.after) <= _TELLING for one in found):
+            self.shown.add(function)
+        self.shown |= {one.within.partition("(")[0] for one in found if one.within and not one.varied}
+        for one in found:
+            if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
+                self.shown |= through(seen[one.first.id])
+
+    def _inside(self, calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Difference]:
+        """The smallest call with the same outcome in both versions, inside which a changed function does something else."""
+        rows = [
+            (call, found)
+            for call in calls
+            if call.id in seen
+            and seen[call.id][0].same(seen[call.id][1])
+            and (found := first_difference(*map(_told, seen[call.id])))
+        ]
+        rows.sort(key=lambda row: (bool(row[1][0].varied), size(row[0])))
+        chosen = rows[:_MAX_INSIDE]
+        if not chosen:
+            return []
+        again = self._again().run(
+            [call for call, _ in chosen], 4.0, self.roots, vary=4.0 if chosen[0][1][0].varied else 0.0
+        )
+        for call, found in chosen:
+            if call.id in again and first_difference(*map(_told, again[call.id])) == found:
+                before, after = (Outcome(call.id, "value", {"result": one.result}) for one in found)
+                within = f"{found[0].function}({found[0].arguments})"
+                return [Difference(call, before, after, call, within, found[0].varied)]
+        return []
+
+
+class Gathered:
+    """Outcomes that wait for their judgement: until some of them tell the versions apart well, or no more will come."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.seen: dict[int, Two] = {}
+
+    def add(self, calls: Iterable[Call], seen: Mapping[int, Two]) -> None:
+        """Take the calls that have an outcome."""
+        self.calls += [call for call in calls if call.id in seen]
+        self.seen.update(seen)
+
+    def is_telling(self) -> bool:
+        """Whether some show a change well enough to look no further."""
+        return any(tells(*pair) and rank(*pair) <= _TELLING for pair in self.seen.values())
+
+    def take(self) -> tuple[list[Call], dict[int, Two]]:
+        """All of them; none are left."""
+        taken = self.calls, self.seen
+        self.calls, self.seen = [], {}
+        return taken
+
+
+def _told(outcome: Outcome) -> list[Inner]:
+    """The calls inside, but for constructors: their new state shows where it is used, or not at all."""
+    return [one for one in outcome.inner if not one.function.endswith(".__init__")]
+
+
+def _without_stalls(calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Call]:
+    """The calls but for those after the first that one version does not end."""
+    stalls = [call.id for call in calls if any(one.kind in ("timeout", "died") for one in seen[call.id])]
+    return [call for call in calls if call.id not in stalls[1:]]
+
+
+def _reason(pairs: Iterable[Two]) -> str:
+    reasons = [one.parts.get("why", "") for pair in pairs for one in pair if one.kind == "unusable"]
+    return max(set(reasons), key=reasons.count) if reasons else ""
