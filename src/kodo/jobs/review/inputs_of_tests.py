@@ -145,13 +145,19 @@ def nearest_tests(made: Trees, file: ChangedFile, affected: Mapping[str, Affecte
     distances = import_distances(made.before, _python_names(made.before), file.old_path or file.path)
     rows: list[tuple[bool, bool, int, int, Path]] = []
     for path in _nearest_files(made.before, file):
-        if path.name.startswith("test") or path.stem.endswith("test"):
+        if _holds_tests(path):
             text = path.read_text(encoding="utf-8", errors="replace")
             is_far = stem not in path.stem and not (mention and mention.search(text))
             name = path.relative_to(made.before).as_posix()
             distance, tests = (distances.get(name, _UNRELATED), text.count("def test")) if is_far else (0, 0)
             rows.append((is_far, bool(_LONG_RUNNING.search(name)), distance, -tests, path))
     return [row[-1] for row in sorted(rows, key=lambda row: row[:4])]
+
+
+def _holds_tests(path: Path) -> bool:
+    """Whether a file has tests to run, by its name."""
+    stem = path.stem
+    return stem != "conftest" and (stem.startswith("test") or stem.endswith(("test", "tests")))
 
 
 def is_alike(call: Call, files: Iterable[ChangedFile], module: str) -> bool:

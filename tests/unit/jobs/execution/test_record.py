@@ -14,7 +14,8 @@ import pytest
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.jobs import ModuleLocation, Record, RecordedCall, Watched
-from kodo.jobs.execution.worker.record import _ordered
+from kodo.jobs.execution.worker.record import _ordered, parts_of_names
+from kodo.jobs.review.inputs_of_tests import _holds_tests
 
 
 def _item(path: str, name: str, *names: str) -> types.SimpleNamespace:
@@ -33,6 +34,28 @@ def test_files_take_turns_and_tests_that_name_the_change_come_first():
     assert found[:3] == [rows[1], rows[2], rows[0]]
     assert found[3:] == many
     assert _ordered([*many, *rows], frozenset())[:13] == [*many[:12], rows[0]]
+
+
+def test_tests_named_like_the_change_come_before_others():
+    """By the rarest word of the changed functions that is in a test's name or row; a word that most have in it says nothing."""
+    items = [
+        _item("a.py", f"test_format[{name}]")
+        for name in ("a", "b", "visit", "c", "fstring_hug", "d", "visit_2")
+    ]
+    parts = parts_of_names(["Lines.visit_fstring", "Lines.format"])
+    assert parts == {"lines", "visit", "fstring", "format"}
+    found = [item.name for item in _ordered(items, frozenset(), parts)]
+    assert found[:3] == ["test_format[fstring_hug]", "test_format[visit]", "test_format[visit_2]"]
+    assert found[3:] == [f"test_format[{name}]" for name in "abcd"]
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [("test_a", True), ("a_test", True), ("arrow_tests", True), ("conftest", False), ("helpers", False)],
+)
+def test_files_of_tests_are_known_by_their_names(name, holds):
+    """Also those that end in the plural; a conftest holds none."""
+    assert _holds_tests(Path(f"tests/{name}.py")) is holds
 
 
 def _job(
@@ -90,21 +113,21 @@ def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(t
 
 @pytest.mark.parametrize(("expression", "count", "ran"), [("shop.price(x)", 10, 10), ("x", 0, 40)])
 def test_tests_are_run_for_longer_where_they_had_hardly_begun(tmp_path, expression, count, ran):
-    """After its time a run goes on until its longest, but for one that gave enough calls, or ran enough tests for them."""
+    """After its time a run goes on until its longest, but for one that gave enough calls, or whose tests go nowhere near."""
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
     log = tmp_path / "log"
     (tmp_path / "v" / "test_shop.py").write_text(
         "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(60))\ndef test_a(x):\n"
-        f"    {expression}\n    open({str(log)!r}, 'a').write('x')\n"
+        f"    {expression}\n    open({str(log)!r}, 'a').write(f'{{x}} ')\n"
     )
     job = _job("test_shop.py", 0.0, "", time.monotonic() + 60)
-    assert len(_recorded(tmp_path, job)) == count and len(log.read_text()) == ran
+    assert len(_recorded(tmp_path, job)) == count and len(set(log.read_text().split())) == ran
 
 
 _ROWS = (
     "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(300))\ndef test_a(x):\n"
-    "    open({log!r}, 'a').write('x')\n    shop.price(x)\n"
+    "    open({log!r}, 'a').write(f'{{x}} ')\n    shop.price(x)\n"
 )
 
 
@@ -119,7 +142,7 @@ def test_no_more_tests_are_run_when_they_do_nothing_else(tmp_path, touched, ran)
     (tmp_path / "v" / "test_shop.py").write_text(_ROWS.format(log=str(log)))
     end = time.monotonic() + 60
     job = _job("test_shop.py", end, "", end, touched)
-    assert _recorded(tmp_path, job) and len(log.read_text()) == ran
+    assert _recorded(tmp_path, job) and len(set(log.read_text().split())) == ran
 
 
 def test_tests_that_run_are_ended_when_nobody_waits_for_their_calls(tmp_path):
@@ -150,3 +173,55 @@ def test_one_run_gives_the_calls_through_the_functions_of_every_changed_module(t
         ("shop.price(_0)", ("shop.py", "tax.py")),
         ("tax.rate(_0)", ("tax.py",)),
     ]
+
+
+@pytest.mark.parametrize(
+    "conftest",
+    [
+        "def pytest_collect_file(path, parent):\n    pass\n",
+        "import no_such_module\n",
+        "raise SystemExit(1)\n",
+    ],
+)
+def test_a_conftest_of_another_time_does_not_keep_tests_from_running(tmp_path, conftest):
+    """One that this pytest does not take, and one that does not import: the tests run without it."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    (tmp_path / "v" / "conftest.py").write_text(conftest)
+    (tmp_path / "v" / "test_shop.py").write_text("import shop\n\ndef test_a():\n    shop.price(1)\n")
+    assert len(_recorded(tmp_path, _job("test_shop.py", time.monotonic() + 60))) == 1
+
+
+def test_only_tests_that_go_through_a_changed_function_are_watched(tmp_path):
+    """They run once more for that; the others once, at their own pace."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n\ndef free(x):\n    return 0\n")
+    log = tmp_path / "log"
+    note = f"    open({str(log)!r}, 'a').write(f'{{name}} {{sys.gettrace() is not None}}\\n')\n"
+    (tmp_path / "v" / "test_shop.py").write_text(
+        "import sys\nimport shop\n\ndef note(name):\n" + note
+        + "\ndef test_far():\n    note('far')\n    shop.free(1)\n"
+        "\ndef test_near():\n    note('near')\n    shop.price(1)\n"
+    )  # fmt: skip
+    assert len(_recorded(tmp_path, _job("test_shop.py", time.monotonic() + 60))) == 1
+    assert log.read_text().split("\n")[:-1] == ["near False", "near True", "far False"]
+
+
+def test_files_whose_tests_go_nowhere_near_give_way_to_the_next(tmp_path):
+    """After some of the tests of the nearest files others are imported, and what these do is found."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    log = tmp_path / "log"
+    far = (
+        "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(200))\ndef test_a(x):\n"
+        f"    open({str(log)!r}, 'a').write('x')\n"
+    )
+    names = ("test_a.py", "test_b.py", "test_c.py")
+    for name in names[:2]:
+        (tmp_path / "v" / name).write_text(far)
+    (tmp_path / "v" / names[2]).write_text("import shop\n\ndef test_c():\n    shop.price(3)\n")
+    end = time.monotonic() + 60
+    job = msgspec.structs.replace(_job(names[0], end, "", end), files=names, tests=names)
+    assert [call.function for call in _recorded(tmp_path, job)] == ["test_c.py"] and len(
+        log.read_text()
+    ) < 100

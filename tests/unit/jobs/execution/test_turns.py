@@ -17,16 +17,18 @@ from kodo.jobs.execution.worker.varied_calls import VariedCalls
 
 
 class _StandIn:
-    """In the place of both versions: makes at most ``most`` calls a turn; those of ``through`` go through the changed function."""
+    """In the place of both versions: makes at most ``most`` calls a turn, and none after a call of ``slow``, which do not end; those
+    of ``through`` go through the changed function.
+    """
 
-    def __init__(self, most: int = 1000, through: Iterable[str] = ()) -> None:
+    def __init__(self, most: int = 1000, through: Iterable[str] = (), slow: Iterable[str] = ()) -> None:
         self.made: list[str] = []
         self.judged: list[tuple[str, int]] = []
         self.roots = ("f0",)
         self.seeds = {"f0": Seeds("f0")}
         self.shown: set[str] = set()
         self.last_number = 0
-        self._most, self._through = most, frozenset(through)
+        self._most, self._through, self._slow = most, frozenset(through), frozenset(slow)
 
     def numbered(self, calls: Iterable[Call]) -> list[Call]:
         return BothVersions.numbered(cast("BothVersions", self), calls)
@@ -35,6 +37,9 @@ class _StandIn:
         seen: dict[int, Two] = {}
         for call in calls[: self._most]:
             self.made.append(call.function)
+            if call.function in self._slow:
+                seen[call.id] = (Outcome(call.id, "timeout"),) * 2
+                break
             reached = ("f0",) if call.function in self._through else ()
             one = Outcome(call.id, "value", {"result": "1"}, reached=reached, lines=(1,))
             seen[call.id] = one, one
@@ -144,3 +149,19 @@ def test_variations_that_find_nothing_new_wait_until_there_is_nothing_else() -> 
     assert 0 < turns[True] <= 10 and 0 < turns[False] <= 40
     varied.read(_calls("test_m.py", 30))
     assert varied.is_ready()
+
+
+def test_calls_that_do_not_end_wait_for_those_of_other_files() -> None:
+    """One of them takes the time of a turn; then the others are made, and the rest of the slow ones after them."""
+    both = _StandIn(slow=["test_slow.py"])
+    tests = TestCalls(cast("BothVersions", both))
+    tests.put([*_calls("test_slow.py", 20), *_calls("test_m.py", 20)])
+    list(tests.turn(0.0))
+    list(tests.turn(0.0))
+    assert both.made[:21] == ["test_slow.py", *["test_m.py"] * 20]
+    while tests.is_ready():
+        list(tests.turn(0.0))
+    assert len(both.made) < 25
+    while tests.is_left():
+        list(tests.turn(0.0))
+    assert len(both.made) == 40

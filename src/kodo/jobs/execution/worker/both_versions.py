@@ -29,7 +29,7 @@ _MAX_INSIDE = 5
 _LOOKED_INSIDE = 30
 _INSIDE = 0.08
 """The part of the budget for looking inside the calls of one changed function."""
-_INSIDE_SHARE = 0.3
+_INSIDE_SHARE = 0.2
 """The part of the time since the start after which calls are not looked into any more."""
 _VARY_SECONDS = 0.5
 _TELLING = 2

@@ -12,17 +12,20 @@ import itertools
 import math
 import os
 import random
+import re
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from _pytest.runner import runtestprotocol
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.carving import Recorder
@@ -50,13 +53,22 @@ _OPTIONS = (
     "-o",
     "filterwarnings=",
 )
+_WITHOUT_SETTINGS = ("--noconftest", "-c", os.devnull, "--rootdir", ".")
+"""Options by which nothing of the project decides how its tests run."""
 _MAX_CALLS = 300
 _MAX_CALLS_A_TEST = 4
-_FEW_CALLS, _FEW_TESTS = 10, 40
-"""With fewer calls than these out of fewer tests than these the tests are run for longer: they have hardly begun."""
+_FEW_CALLS, _MANY_TESTS = 10, 400
+"""With fewer calls than these the tests are run for longer, but not when so many went through no changed function."""
+_TRIED_TESTS = 40
+"""The tests of the files that are imported together after which the next ones are, where none went through a changed function."""
+_TRACED = 60
+"""The tests through changed functions that are written down whatever way they take; then those of new ways."""
 _MAX_ALIKE = 24
 _MAX_VAIN = 40
 """The tests one after the other that take no new way through the changed functions before no more are run."""
+_PART = re.compile(r"[A-Z]?[a-z]{3,}")
+_COMMON = 0.3
+"""The share of the tests whose names have a word in them from which on it says nothing."""
 _PATIENCE = 4
 """How many times as many they are as long as there are lines touched by the change that none of them ran, or none are known."""
 
@@ -80,51 +92,90 @@ class _Plugin:
         self._touched = {(one.where.path, line) for one in job.watched for line in one.touched}
         self._knows_touched = bool(self._touched)
         self._vain = 0
+        self._traced = 0
+        self._tried = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Those that name what changed first, and of a test with rows one row after those of the others."""
+        self._tried = 0
         for one in self._job.watched:
             marks = Marks(str(project() / one.where.path), one.names)
             if one.where.path not in self._marks and marks.put():
                 self._marks[one.where.path] = marks
-        items[:] = _ordered(items, frozenset(self._job.words))
+        names = (name for one in self._job.watched for name in one.names)
+        items[:] = _ordered(items, frozenset(self._job.words), parts_of_names(names))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Watch one test with its fixtures."""
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Run one test with its fixtures as it is; once more with its calls written down where that is of use.
+
+        Most tests go nowhere near the change, and to watch every call makes a test several times as long. Where the changed
+        functions cannot say that they ran, every test is written down at once.
+        """
         if item.path != self._path:
             self._recorder.forget()
             self._path = item.path
         self._ran += 1
-        start = self._recorder.count()
+        self._tried += 1
+        self._begin()
+        if len(self._marks) < len(self._job.watched):
+            with self._written_down(item):
+                result = yield
+        else:
+            result = yield
+            way = self._way()
+            if any(way) and (self._traced < _TRACED or way not in self._ways):
+                self._begin()
+                self._traced += 1
+                if isinstance(item, pytest.Function):
+                    item._initrequest()  # without it a test runs once; plugins that run tests again do the same
+                with self._written_down(item):
+                    runtestprotocol(item, log=False, nextitem=nextitem)
+        self._learn()
+        if self.is_enough() or self._is_elsewhere():
+            item.session.shouldstop = "enough was seen"
+        return result
+
+    def _begin(self) -> None:
+        """Begin a run of a test."""
         for marks in self._marks.values():
             marks.clear()
         random.seed(0)
+
+    @contextmanager
+    def _written_down(self, item: pytest.Item) -> Iterator[None]:
+        """Watch the calls that are made in the block, and tell them."""
+        start = self._recorder.count()
         sys.settrace(self._recorder.trace)
         try:
-            return (yield)
+            yield
         finally:
             sys.settrace(None)
             self._tell(item, start)
-            self._learn()
-            if self.is_enough():
-                item.session.shouldstop = "enough was seen"
 
     def is_enough(self) -> bool:
         """Whether the time is over, nobody waits any more, there are as many calls as anybody needs, or no more come that do
         anything else.
         """
-        has_begun = len(self._sent) >= _FEW_CALLS or self._ran >= _FEW_TESTS
+        has_begun = len(self._sent) >= _FEW_CALLS
         end = self._job.until if has_begun else max(self._job.until, self._job.longest)
         is_near = self._knows_touched and not self._touched
         patience = _MAX_VAIN * (1 if is_near else _PATIENCE)
-        is_vain = self._vain >= patience and len(self._sent) >= _FEW_CALLS
+        is_vain = self._vain >= (patience if has_begun else _MANY_TESTS)
         return is_stopped(self._job) or is_vain or time.monotonic() > end or len(self._sent) >= _MAX_CALLS
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the tests that were imported together go nowhere near the change."""
+        return self._tried >= _TRIED_TESTS and self._vain >= self._tried
+
+    def _way(self) -> tuple[tuple[int, ...], ...]:
+        """The statements of the changed functions that ran."""
+        return tuple(marks.lines for marks in self._marks.values())
 
     def _learn(self) -> None:
         """Look at the way that a test took through the changed functions."""
-        way = tuple(marks.lines for marks in self._marks.values())
+        way = self._way()
         is_new = any(way) and way not in self._ways
         self._vain = 0 if is_new else self._vain + 1
         self._ways.add(way)
@@ -155,23 +206,56 @@ class _Plugin:
             )
 
 
-def _ordered(items: Sequence[pytest.Item], words: frozenset[str]) -> list[pytest.Item]:
-    """Some tests of each file in turn; of a file those first that name what changed, of a test with rows one row at a time."""
-    files: defaultdict[Path, list[tuple[bool, int, pytest.Item]]] = defaultdict(list)
+def parts_of_names(names: Iterable[str]) -> frozenset[str]:
+    """The words that names of functions are made of, in lower case, without short ones."""
+    return frozenset(part.lower() for name in names for part in _PART.findall(name))
+
+
+def _ordered(
+    items: Sequence[pytest.Item], words: frozenset[str], parts: frozenset[str] = frozenset()
+) -> list[pytest.Item]:
+    """Some tests of each file in turn; of a file those first that name what changed, then those whose own name has the rarest of
+    ``parts`` in it, of a test with rows one row at a time.
+    """
+    worth = _worth([item.name.lower() for item in items], parts)
+    files: defaultdict[Path, list[tuple[bool, float, int, pytest.Item]]] = defaultdict(list)
     rows: Counter[tuple[Path, str]] = Counter()
     for item in items:
         name = getattr(item, "originalname", item.name)
         code = getattr(getattr(item, "function", None), "__code__", None)
         rows[item.path, name] += 1
-        files[item.path].append((code is None or not words & set(code.co_names), rows[item.path, name], item))
-    sorted_files = [sorted(found, key=lambda row: row[:2]) for found in files.values()]
+        is_far = code is None or not words & set(code.co_names)
+        files[item.path].append((is_far, -worth[item.name.lower()], rows[item.path, name], item))
+    sorted_files = [sorted(found, key=lambda row: row[:3]) for found in files.values()]
     longest = max(map(len, sorted_files), default=0)
     return [
         item
         for start in range(0, longest, _TOGETHER)
         for found in sorted_files
-        for _, _, item in found[start : start + _TOGETHER]
+        for *_, item in found[start : start + _TOGETHER]
     ]
+
+
+def _worth(names: Sequence[str], parts: frozenset[str]) -> dict[str, float]:
+    """How rare the rarest of the ``parts`` is that a name has in it, in shares of all names; 0.0 for one with a common part or none."""
+    counts = {part: sum(part in name for name in names) for part in parts}
+    rare = {
+        part: 1 - count / len(names) for part, count in counts.items() if 0 < count < _COMMON * len(names)
+    }
+    return {name: max((worth for part, worth in rare.items() if part in name), default=0.0) for name in names}
+
+
+def _run(files: Sequence[str], options: list[str], plugin: _Plugin) -> None:
+    """Run some files of tests; where pytest does not take the project's settings or conftest files, which may be of another time,
+    without these.
+    """
+    try:
+        status = pytest.main([*options, *files], plugins=[plugin])
+    except (Exception, SystemExit):  # noqa: BLE001 - what a conftest does at its import may be anything
+        status = pytest.ExitCode.USAGE_ERROR
+    if status == pytest.ExitCode.USAGE_ERROR and _WITHOUT_SETTINGS[0] not in options:
+        options += _WITHOUT_SETTINGS
+        _run(files, options, plugin)
 
 
 def _plugins(packages: Sequence[str]) -> list[str]:
@@ -200,9 +284,10 @@ def main() -> None:
         recorder = Recorder(Places(root, first.path, first.module), names, tests.__contains__)
         os.chdir(root)
         plugin = _Plugin(recorder, job, send)
+        options = [*_OPTIONS, *_plugins(packages)]
         for start, stop in itertools.pairwise(_PORTIONS):
             if job.files[start:stop] and not plugin.is_enough():
-                pytest.main([*_OPTIONS, *_plugins(packages), *job.files[start:stop]], plugins=[plugin])
+                _run(job.files[start:stop], options, plugin)
 
     def tell(line: bytes) -> None:
         sys.stdout.buffer.write(line + b"\n")

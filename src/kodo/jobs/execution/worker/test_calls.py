@@ -1,5 +1,5 @@
 """Calls out of tests that are to be made in both versions, from one source: first some of every file, then those of the files
-that reached most.
+that reached most, and those of files with slow calls after the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from kodo.jobs.execution.worker.both_versions import BATCH, BothVersions, Compar
 from kodo.jobs.execution.worker.seeds import Two, through
 
 _FIRST_OF_A_FILE = 24
+_SLOW = 2
+"""The slow calls of a file from which on its calls wait until there is nothing else to do."""
 _TOUCHES = 10
 """How much more it counts that a test's call runs touched lines than that it goes through a changed function."""
 
@@ -29,6 +31,7 @@ class TestCalls:
         self._later: list[Call] = []
         self._of: Counter[str] = Counter()
         self._hits: Counter[str] = Counter()
+        self._slow: Counter[str] = Counter()
         self._gathered = Gathered()
 
     def put(self, calls: Sequence[Call]) -> list[Call]:
@@ -40,8 +43,11 @@ class TestCalls:
         return calls
 
     def is_ready(self) -> bool:
-        """Whether there are calls to make of files that few are known of, or that led to a changed function."""
-        return bool(self._first) or any(self._hits[call.function] for call in self._later)
+        """Whether there are calls to make of files that few are known of, or that led to a changed function, and that are not slow."""
+        hits, slow = self._hits, self._slow
+        return any(slow[call.function] < _SLOW for call in self._first) or any(
+            hits[call.function] and slow[call.function] < _SLOW for call in self._later
+        )
 
     def is_left(self) -> bool:
         """Whether there are calls to make at all."""
@@ -54,7 +60,7 @@ class TestCalls:
         batch = self._take()
         seen = self._both.make(batch, until)
         self._learn(batch, seen)
-        self._first[:0] = [call for call in batch if call.id not in seen]
+        self._put_back(batch, seen)
         self._gathered.add(batch, seen)
         if not self.is_left() or self._gathered.is_telling():
             yield from self.rest()
@@ -75,11 +81,29 @@ class TestCalls:
                 yield self._both.judge(root, named, {call.id: seen[call.id] for call in own})
 
     def _take(self) -> list[Call]:
-        if not self._first:
-            self._later.sort(key=lambda call: -self._hits[call.function])
+        if all(self._slow[call.function] >= _SLOW for call in self._first):
+            self._later[:0] = self._first
+            self._later.sort(key=self._worth)
             self._first, self._later = self._later[:BATCH], self._later[BATCH:]
         batch, self._first = self._first[:BATCH], self._first[BATCH:]
         return batch
+
+    def _worth(self, call: Call) -> tuple[bool, bool, int, int]:
+        """Smaller for calls that are made earlier."""
+        hits, slow = self._hits[call.function], self._slow[call.function]
+        return slow >= _SLOW, not hits, slow, -hits
+
+    def _put_back(self, batch: Sequence[Call], seen: Mapping[int, Two]) -> None:
+        """Keep what there was no time for, behind the calls of other files where one that was made is slow: it did not end, or the
+        time was over with it.
+        """
+        made = [call for call in batch if call.id in seen]
+        slow = {call.function for call in made if any(one.kind == "timeout" for one in seen[call.id])}
+        if len(made) < len(batch):
+            slow |= {call.function for call in made[-1:]}
+            self._first[:0] = [call for call in batch if call.id not in seen]
+        self._slow.update(slow)
+        self._first.sort(key=lambda call: self._slow[call.function])
 
     def _learn(self, batch: Sequence[Call], seen: Mapping[int, Two]) -> None:
         for call in batch:
