@@ -165,7 +165,7 @@ Tools: TypeAlias = Annotated[tuple[AnyAssistantTool, ...], Meta(max_length=128)]
 
 
 class Assistant(Wire, frozen=True, kw_only=True):
-    """A model with instructions and tools. If ``temperature`` or ``top_p`` is null, the model's default applies."""
+    """A model with instructions and tools. Where the client set no temperature or ``top_p``, the model's own are shown."""
 
     id: str
     object: Literal["assistant"] = "assistant"

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import msgspec
@@ -26,9 +27,11 @@ from tests.unit.server.http.test_access import make_key
 
 from kodo.server.http.assistants import documents as assistants
 from kodo.server.http.assistants import request_translation, worker
+from kodo.server.http.assistants.defaults import with_sampling
 from kodo.server.http.assistants.run_states import RUN_STATUS
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.lifecycle.ports import ModelCard
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.store import documents
 from kodo.server.wire import assistants as wire
@@ -210,6 +213,56 @@ async def test_threads_and_messages_are_made_read_changed_and_deleted(tmp_path: 
         assert (await api.delete(thread.id)).deleted
         with pytest.raises(openai.NotFoundError):
             await api.messages.list(thread.id)
+
+
+async def test_what_was_not_set_is_shown_as_what_holds(tmp_path: Path) -> None:
+    """As the hosted API fills it in, everywhere: the model's temperature, empty resources, and a tool without files."""
+    tools = [{"type": "code_interpreter"}, {"type": "file_search"}]
+    async with client(tmp_path, said("Yes.")) as one:
+        plain = await one.ask("GET", f"assistants/{one.assistant_id}")
+        assert (plain["temperature"], plain["top_p"]) == (1.0, 1.0)
+        assert (plain["response_format"], plain["tool_resources"]) == ("auto", {})
+        made = await one.ask("POST", "assistants", {"model": MODEL, "tools": tools, "temperature": 0.5})
+        assert made["tool_resources"] == {
+            "code_interpreter": {"file_ids": []},
+            "file_search": {"vector_store_ids": []},
+        }
+        changed = await one.ask("POST", f"assistants/{made['id']}", {"temperature": None, "tools": []})
+        assert (changed["temperature"], changed["tool_resources"]) == (1.0, {})
+        listed = (await one.ask("GET", "assistants"))["data"]
+        assert listed == [changed, plain]
+        thread = await one.ask("POST", "threads", {"messages": [{"role": "user", "content": "Go."}]})
+        assert thread["tool_resources"] == {}
+        assert await one.ask("GET", f"threads/{thread['id']}") == thread
+        assert (await one.ask("POST", f"threads/{thread['id']}", {"metadata": {}}))["tool_resources"] == {}
+        run = await one.over(thread["id"])
+        assert (run["temperature"], run["top_p"], run["response_format"]) == (1.0, 1.0, "auto")
+        assert run["truncation_strategy"] == {"type": "auto", "last_messages": None}
+        assert (run["tool_choice"], run["parallel_tool_calls"]) == ("auto", True)
+        events = await one.stream("threads/runs", {"assistant_id": one.assistant_id})
+        assert [data["tool_resources"] for name, data in events if name == "thread.created"] == [{}]
+        shown = [
+            data["temperature"]
+            for name, data in events
+            if name.startswith("thread.run.") and "step" not in name
+        ]
+        assert set(shown) == {1.0}
+
+
+def test_defaults_are_the_models_own_and_are_not_asked_for() -> None:
+    """A model's card says what holds; the engine is asked with what the client set, as for a response."""
+    card = ModelCard(
+        name="m", engine="e", context_window=1, max_output_tokens=1, parallel=1, temperature=0.2, top_p=0.8
+    )
+    models: Any = {"m": SimpleNamespace(card=card)}
+    made = wire.Assistant(id="asst_1", created_at=1, model="m", top_p=0.5)
+    assert (with_sampling(made, models).temperature, with_sampling(made, models).top_p) == (0.2, 0.5)
+    assert with_sampling(made, {}).temperature == 1.0
+    run = wire.ThreadRun(id="run_1", created_at=1, thread_id="t", assistant_id="a", model="m", top_p=0.5)
+    shown = with_sampling(run, models)
+    stored = assistants.StoredRun(run=shown, asked_sampling=assistants.AskedSampling(top_p=0.5))
+    assert stored.asked == run
+    assert assistants.StoredRun(run=run).asked == run  # a document of an earlier version
 
 
 async def test_what_is_one_projects_is_not_anothers(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ class ThreadStore(DocumentStore, ItemStore, SharedStore, Protocol):
     """The store ports that threads need: documents, which can contain documents, and items."""
 
 
+class AskedSampling(Struct, frozen=True, kw_only=True):
+    """``temperature`` and ``top_p`` of a run and its assistant; None: neither sets it, and the model's own holds."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+
+
 class StoredRun(Struct, frozen=True, kw_only=True):
     """The document of a run.
 
@@ -43,6 +50,8 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     """
 
     run: wire.ThreadRun
+    asked_sampling: AskedSampling | None = None
+    """What the client asked for. None: ``run`` has it, as in documents of earlier versions."""
     last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
     """The thread's last item when the run began."""
     items: tuple[str, ...] = ()
@@ -57,6 +66,14 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     """Calls that wait for their outputs; they join the thread together."""
     step: wire.RunStep | None = None
     """The step of these calls."""
+
+    @property
+    def asked(self) -> wire.ThreadRun:
+        """The run as the client asked for it, without the model's defaults."""
+        sampling = self.asked_sampling
+        if sampling is None:
+            return self.run
+        return msgspec.structs.replace(self.run, temperature=sampling.temperature, top_p=sampling.top_p)
 
 
 def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:

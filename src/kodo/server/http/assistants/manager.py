@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from kodo.server.http.assistants import documents, request_translation
-from kodo.server.http.assistants.documents import StoredRun
+from kodo.server.http.assistants.defaults import shown_thread, with_sampling
+from kodo.server.http.assistants.documents import AskedSampling, StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
 from kodo.server.http.assistants.hosted_tools import RunResources, run_resources
 from kodo.server.http.assistants.run_states import RUN_STATUS, not_accepting_outputs, not_cancellable
@@ -172,12 +173,14 @@ class RunManager:
             resources=resources,
             hosted=self._context.service.tools,
         )
+        asked = AskedSampling(temperature=new.temperature, top_p=new.top_p)
         self._context.service.backend(new.model)
+        new = with_sampling(new, self._context.service.models)
         events: list[RunEvent] = []
         if thread_id is None:
             thread_body = getattr(body, "thread", None) or wire.CreateThread()
             thread = await self.create_thread(owner, thread_body)
-            events.append(("thread.created", thread))
+            events.append(("thread.created", shown_thread(thread)))
             thread_id = thread.id
         async with self.idle_thread(owner, thread_id):
             messages = documents.build_messages(
@@ -193,7 +196,9 @@ class RunManager:
                 else await documents.last_item_id(store, owner, thread_id)
             )
             new = msgspec.structs.replace(new, thread_id=thread_id)
-            stored = StoredRun(run=new, last_item_at_start=last, key_id=key_id, resources=resources)
+            stored = StoredRun(
+                run=new, asked_sampling=asked, last_item_at_start=last, key_id=key_id, resources=resources
+            )
             run_row = DocumentRow(
                 kind=documents.RUN,
                 id=new.id,

@@ -288,7 +288,7 @@ class RunWorker:
             if max_output_tokens < 1:
                 return RunEnd(status="incomplete", limit="max_completion_tokens")
         request = request_translation.turn_request(
-            run,
+            self._stored.asked,
             max_output_tokens=max_output_tokens,
             allow_forced_call=not self._stored.called,
             resources=self._stored.resources,

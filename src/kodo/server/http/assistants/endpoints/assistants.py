@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.defaults import shown_assistant
 from kodo.server.http.assistants.documents import ASSISTANT
 from kodo.server.http.assistants.new_stores import created_stores
 from kodo.server.http.bodies import json_response
@@ -32,12 +33,12 @@ async def create(request: Request) -> Response:
     async with created_stores(state.vector_stores, owner, body.tool_resources, "tool_resources") as resources:
         value = _apply(blank, msgspec.structs.replace(body, tool_resources=resources))
         await state.store.put_document(documents.new_document(ASSISTANT, owner, value, at=now))
-    return json_response(value)
+    return json_response(shown_assistant(value, state.service.models))
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/assistants/{id}``."""
-    return json_response(msgspec.Raw((await _get_row(request)).body))
+    return json_response(_shown(request, await _get_row(request)))
 
 
 async def update(request: Request) -> Response:
@@ -51,7 +52,7 @@ async def update(request: Request) -> Response:
         state.service.backend(value.model)
         return await documents.update_document(state.store, row, value)
 
-    return json_response(await retry_conflicts(change))
+    return json_response(shown_assistant(await retry_conflicts(change), state.service.models))
 
 
 async def delete(request: Request) -> Response:
@@ -65,13 +66,18 @@ async def list_assistants(request: Request) -> Response:
     """``GET /v1/assistants``."""
     page = page_of(query_of(request, PAGE))
     rows, more = await get_state(request).store.list_documents(ASSISTANT, get_caller(request).owner, page)
-    return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
+    return json_response(wire_list([_shown(request, row) for row in rows], [row.id for row in rows], more))
 
 
 async def _get_row(request: Request) -> DocumentRow:
     return await documents.get_document(
         get_state(request).store, ASSISTANT, get_caller(request).owner, request.path_params["assistant_id"]
     )
+
+
+def _shown(request: Request, row: DocumentRow) -> wire.Assistant:
+    value = msgspec.json.decode(row.body, type=wire.Assistant)
+    return shown_assistant(value, get_state(request).service.models)
 
 
 def _apply(value: wire.Assistant, body: wire.UpdateAssistant) -> wire.Assistant:
