@@ -68,12 +68,23 @@ def tests(
         int, typer.Option("--samples", "-n", min=0, help="Model samples for each function.")
     ] = 8,
     inputs: Annotated[
-        int, typer.Option("--inputs", min=1, help="Calls for each function without the model.")
-    ] = 240,
+        int | None,
+        typer.Option(
+            "--inputs",
+            min=1,
+            help="Calls for each function without the model. Default: up to 240, fewer for many functions.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same candidates.")] = 0,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.01, help="Time limit for one call, in seconds.")
     ] = 1.0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds", min=1, help="Time for the job, in seconds; the search for calls ends at half of it."
+        ),
+    ] = 120.0,
     allow_weak: Annotated[
         bool,
         typer.Option(
@@ -106,6 +117,7 @@ def tests(
             samples=samples,
             seed=seed,
             call_seconds=timeout,
+            seconds=seconds,
             existing=str(existing) if existing else None,
             merge_into=None if print_only else str(file),
             model_size=models.size,

@@ -5,7 +5,7 @@ A row is a parameter's name -> the source text of its argument. Knows nothing of
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kodo.jobs.execution.model import Origin
 from kodo.jobs.execution.param_types import ParamType
@@ -13,6 +13,8 @@ from kodo.jobs.execution.values import Values
 
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
+_MAX_FORMS = 3
+"""Documented rows whose texts are given in other forms."""
 _ALIKE = (
     0.3  # of the random rows of a function whose values may be compared, those where two of them are alike
 )
@@ -28,6 +30,28 @@ def near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, 
         for name, source in row.items():
             for near in values.near(source):
                 yield row | {name: near}
+
+
+def other_forms(rows: list[dict[str, str]], types: dict[str, ParamType]) -> Iterator[dict[str, str]]:
+    """The documented texts in the other forms that a parameter may have: as bytes, in a file, in parts out of an iterator."""
+    for row in rows[:_MAX_FORMS]:
+        for name, source in row.items():
+            node = ast.parse(source, mode="eval").body
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and name in types:
+                kinds = {one.kind for one in (types[name], *types[name].args)}
+                for kind in sorted(kinds & FORMS.keys()):
+                    yield from (row | {name: form} for form in FORMS[kind](node.value))
+
+
+FORMS: dict[str, Callable[[str], tuple[str, ...]]] = {
+    "bytes": lambda text: (repr(text.encode()),),
+    "file": lambda text: (f"io.BytesIO({text.encode()!r})", f"io.StringIO({text!r})"),
+    "iterator": lambda text: (
+        f"iter([{text!r}])",
+        f"(part for part in [{text[: len(text) // 2]!r}, {text[len(text) // 2 :]!r}])",
+    ),
+}
+"""Kind of type -> a text as values of it."""
 
 
 def boundary_rows(

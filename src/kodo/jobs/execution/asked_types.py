@@ -6,11 +6,23 @@ What a value of an open type may be stands in such questions. Reads source only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from kodo.jobs.execution.param_types import ParamType, from_annotation
 
 _MAX_TYPES = 8
+_FILE, _ITERATOR = ParamType("file"), ParamType("iterator", (ParamType("str"),))
+_ASKED_BY = {
+    "callable": ParamType("callable"),
+    "isgenerator": _ITERATOR,
+    "isfunction": ParamType("callable"),
+    "iscoroutinefunction": ParamType("callable"),
+}
+"""Function that asks something of a value -> the type for which the answer is yes."""
+_LOOKS = frozenset({"hasattr", "getattr"})
+_OF_FILES = frozenset({"read", "readline", "readlines", "write", "writelines", "seek", "tell", "getvalue"})
+_HELD = dict.fromkeys(_OF_FILES, _FILE) | {"__next__": _ITERATOR, "__call__": ParamType("callable")}
+"""Attribute that ``hasattr`` asks for -> a type that has it."""
 
 
 def asked_types(
@@ -45,6 +57,26 @@ def read_attributes(name: str, body: Iterable[ast.AST]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in found if one.isidentifier() and not one.startswith("_")))[
         :_MAX_TYPES
     ]
+
+
+def questions(name: str, body: Sequence[ast.AST], classes: frozenset[str]) -> tuple[ParamType, ...]:
+    """What a body asks of a variable by name, so that it may be this as well: None, a function, a file, an iterator, an instance."""
+    found: dict[ParamType, None] = {}
+    for node in (inner for statement in body for inner in ast.walk(statement)):
+        match node:
+            case ast.Compare(
+                left=ast.Name(id=asked), ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=None)]
+            ) if asked == name:
+                found[ParamType("none")] = None
+            case ast.Call(
+                func=ast.Name(id=function) | ast.Attribute(attr=function), args=[ast.Name(id=asked), *more]
+            ) if asked == name:
+                word = more[0].value if more and isinstance(more[0], ast.Constant) else ""
+                kind = _ASKED_BY.get(function) or (_HELD.get(str(word)) if function in _LOOKS else None)
+                found |= {kind: None} if kind else {}
+            case ast.Attribute(value=ast.Name(id=asked), attr=attr) if asked == name and attr in _OF_FILES:
+                found[_FILE] = None
+    return (*found, *asked_types(body, classes, name))
 
 
 def _questions(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.param_types import ParamType
@@ -13,6 +14,8 @@ from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import Param
 from kodo.jobs.execution.values import Values
 
+_SAME = 0.4
+"""Of the operands of a comparison, those that are made just as the receiver is."""
 _KNOWN_KEYS = 0.6
 """Of the dicts given to a method, those with a key out of what its instance was made of."""
 
@@ -57,9 +60,14 @@ def _is_called(type_: ParamType) -> bool:
 
 def words_of(call: Call) -> tuple[str, ...]:
     """The texts in a call and the words in them: what a receiver was made of is what it may be asked for."""
+    return _words_in((*call.setup, *(arg.source for arg in call.args)))
+
+
+@lru_cache(maxsize=512)
+def _words_in(sources: tuple[str, ...]) -> tuple[str, ...]:
     texts = [
         node.value
-        for source in (*call.setup, *(arg.source for arg in call.args))
+        for source in sources
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
@@ -70,13 +78,33 @@ def with_known_keys(source: str, setup: Iterable[str], rng: random.Random) -> st
     """A dict of texts with one key, now and then, that is a word of the setup: what an instance was made of is asked for."""
     if not source.startswith("{'") or rng.random() > _KNOWN_KEYS:
         return source
-    tree = ast.parse(source, mode="eval").body
-    found = words_of(Call(0, "", "None", setup=tuple(setup)))
-    words = [word for word in found if re.fullmatch(r"\w+", word)]
-    if not words or not isinstance(tree, ast.Dict):
+    words = [word for word in _words_in(tuple(setup)) if re.fullmatch(r"\w+", word)]
+    tree = ast.parse(source, mode="eval").body if words else None
+    if not isinstance(tree, ast.Dict):
         return source
     tree.keys[rng.randrange(len(tree.keys))] = ast.Constant(rng.choice(words))
     return ast.unparse(tree)
+
+
+def with_words(args: Sequence[Arg], words: Iterable[object]) -> Iterator[tuple[Arg, ...]]:
+    """The arguments with one literal replaced by each word of its type, and of a number by those beside it."""
+    for word in dict.fromkeys(words):
+        sources = [repr(word)]
+        if type(word) in (int, float):
+            sources = [repr(word + step) for step in (0, 1, -1)]  # type: ignore[operator] # it is a number
+        for at, arg in enumerate(args):
+            if is_literal(arg.source) and type(ast.literal_eval(arg.source)) is type(word):
+                for source in sources:
+                    yield (*args[:at], Arg(arg.name, source), *args[at + 1 :])
+
+
+def operand(setup: Iterable[str], receiver: str, otherwise: str, values: Values) -> str:
+    """Another instance for a comparison: made as the receiver is, or of one argument that is a little different."""
+    made = [line for line in setup if line.startswith(f"{receiver} = ")]
+    if not made:
+        return otherwise
+    line = made[-1] if values.rng.random() < _SAME else near_receiver(made[-1], receiver, values)
+    return line.removeprefix(f"{receiver} = ")
 
 
 def near_receiver(line: str, receiver: str, values: Values) -> str:

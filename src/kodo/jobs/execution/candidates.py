@@ -12,20 +12,25 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, islice
 
+from msgspec.structs import replace as replace_call
+
 from kodo.jobs.execution import doc_contracts
-from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
-from kodo.jobs.execution.asked_types import asked_types, read_attributes
+from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, other_forms, random_rows
+from kodo.jobs.execution.asked_types import asked_types, questions, read_attributes
 from kodo.jobs.execution.call_arguments import (
     near_receiver,
+    operand,
     pass_arguments,
     recorded,
     with_known_keys,
+    with_words,
     words_of,
 )
+from kodo.jobs.execution.dict_shapes import dict_shape
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
-from kodo.jobs.execution.model import INDIRECT, Arg, Call, Expectation, Origin
-from kodo.jobs.execution.param_types import ANY, ParamType, from_value
+from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
+from kodo.jobs.execution.param_types import ANY, ParamType, from_use, from_value
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import (
@@ -46,6 +51,11 @@ _OPERATORS = {
     "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
 }  # fmt: skip
 
+_COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"})
+_OPERANDS = 0.7  # of the random comparisons, those with another instance made alike
+_MAX_MAKERS = 6
+_NEAR_LISTS = 4
+_MOSTLY = 6  # of the values of a parameter that is read as a dict of known keys, to one of another type
 _BOUNDARIES, _MIN_BOUNDARIES = (
     0.7,
     60,
@@ -182,16 +192,20 @@ class CandidateGenerator:
         if function is not None and self._deep:
             values = replace(values, asked=_asked_types(self._module, function))
         out: dict[tuple[object, ...], Call] = {}
-        for _ in range(count):
+        lists: dict[str, list[list[str]]] = {}
+        origin: Origin = call.origin if call.origin in INDIRECT else "near example"
+        for given in islice(with_words(call.args, words), count // 2):
+            near_call = replace_call(call, id=0, args=given, origin=origin, expect=None)
+            out.setdefault((call.setup, *given), near_call)
+        for _ in range(count - len(out)):
             args, setup = list(call.args), call.setup
             if call.receiver and (not args or rng.random() < _NEAR_RECEIVERS):
                 setup = tuple(near_receiver(line, call.receiver, values) for line in setup)
             for at in rng.sample(range(len(args)), min(len(args), rng.choice((1, 1, 2)))):
-                near = values.near(args[at].source)
+                near = _one_of(lists.setdefault(args[at].source, []), args[at].source, values)
                 type_ = types.get(args[at].name, ANY)
                 fresh = rng.choice(near) if near and rng.random() < _NEARBY else values.random(type_)
                 args[at] = Arg(args[at].name, fresh)
-            origin: Origin = call.origin if call.origin in INDIRECT else "near example"
             near_call = Call(0, call.function, call.expression, tuple(args), setup, call.receiver, origin)
             out.setdefault((setup, *args), near_call)
         numbered = [_renumber(one, self._next + at) for at, one in enumerate(out.values())]
@@ -222,6 +236,30 @@ class CandidateGenerator:
         self._next += len(out)
         return out
 
+    def from_entered(self, function: Function, rows: Iterable[Entered]) -> list[Call]:
+        """Calls with what other code gave the function; what had no source is made anew."""
+        owner = self._module.classes.get(function.owner)
+        rng = random.Random(f"{self._seed}:{function.qualname}:entered")  # noqa: S311 - test inputs
+        values = Values(rng, self._module.constructible, (), self._instances, deep=self._deep)
+        if owner is not None and function.kind not in ("static", "class"):
+            owner = values.concrete(owner.name)
+        if owner is None and function.owner:
+            return []
+        params = {one.name: one for one in function.params if not one.variadic}
+        out: list[Call] = []
+        for row in rows:
+            given = {
+                one.name: one.source
+                for one in row.args
+                if one.name in params and one.source != params[one.name].default
+            }
+            missing = (one for one in params.values() if one.default is None and one.name not in given)
+            given |= {one.name: values.random(one.type) for one in missing}
+            call = self._call(function, owner, values, given, "near example")
+            out.append(_renumber(call, self._next + len(out)))
+        self._next += len(out)
+        return out
+
     def from_cases(self, calls: Iterable[Call]) -> list[Call]:
         """Finished calls of a model, numbered on."""
         out = [_renumber(call, self._next + at) for at, call in enumerate(calls)]
@@ -233,10 +271,23 @@ class CandidateGenerator:
         for one in examples:
             yield Call(0, function.qualname, one.expression, (), one.setup, "", "example", one.expect)
         yield from self._contract_calls(function, owner, values)
+        if owner is not None and self._deep:
+            yield from self._after_each(function, owner, values)
         shown = [one.expression for one in examples]
         shown += doc_contracts.skipped(function.doc) if self._deep else []
         for row, origin in self._rows(function, owner, values, literal_rows(shown, function), count):
             yield self._call(function, owner, values, row, origin)
+
+    def _after_each(self, function: Function, owner: Class, values: Values) -> Iterator[Call]:
+        """A plain call of a method after each method that changes the state and needs nothing, as ``close()``."""
+        needed = [one for one in function.params if one.default is None and not one.variadic]
+        plain = {one.name: values.plain(one.type) for one in needed}
+        makers = [one for one in self._state_changers(owner.name) if all(map(_is_optional, one.params))]
+        for maker in makers[:_MAX_MAKERS]:
+            call = self._call(function, owner, values, plain, "boundary")
+            if call.receiver:
+                made = [line for line in call.setup if not line.startswith(f"{call.receiver}.")]
+                yield replace_call(call, setup=(*made, f"{call.receiver}.{maker.name}()"))
 
     def _rows(
         self,
@@ -248,9 +299,7 @@ class CandidateGenerator:
     ) -> Iterator[tuple[dict[str, str], Origin]]:
         """Arguments by parameter: plain ones, near the documented ``rows``, boundaries, defaults, random ones."""
         params = [param for param in function.params if not param.variadic]
-        types = {param.name: _argument_type(param, rows) for param in params}
-        if self._deep:
-            types = {param.name: self._widened(types[param.name], param, function) for param in params}
+        types = {param.name: self._type_of(param, function, rows) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
@@ -258,6 +307,7 @@ class CandidateGenerator:
         defaults = {one.name: one.default for one in params if one.default and is_literal(one.default)}
         tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
             ((row, "boundary") for row in (needed, plain)),
+            ((row, "near example") for row in other_forms(rows, types)),
             ((row, "near example") for row in near_rows(rows, values)),
             ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
             ((needed | {name: default}, "boundary") for name, default in defaults.items()),
@@ -266,19 +316,31 @@ class CandidateGenerator:
         if function.params or owner or self._effects(function).variables:
             yield from random_rows(types, needed, rows, values, count)
 
+    def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
+        type_ = _argument_type(param, rows)
+        return self._widened(type_, param, function) if self._deep else type_
+
     def _widened(self, type_: ParamType, param: Param, function: Function) -> ParamType:
         """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list,
-        an object with the attributes that the body reads.
+        an object with the attributes that the body reads, a dict of the keys that it reads, and what it asks for.
         """
+        classes = frozenset(self._module.constructible)
+        asked = () if param.typed else questions(param.name, function.node.body, classes)
+        if (shape := dict_shape(self._module, function, param.name)) is not None and _is_open(param):
+            others = (*asked, _members(type_)[0])
+            return shape if param.typed else ParamType("union", (*(shape,) * _MOSTLY, *others))
+        if not param.typed and param.default is None and from_use(param.name, function.node.body) is None:
+            type_ = ParamType("union", (*_members(type_), ANY))
         if param.type == ANY or not param.typed:
             read = read_attributes(param.name, function.node.body)
             if read:
-                return ParamType("union", (type_, ParamType("namespace", text=" ".join(read))))
+                type_ = ParamType("union", (*_members(type_), ParamType("namespace", text=" ".join(read))))
         owner = (param.default or "").partition(".")[0]
         known = self._module.constructible.get(owner)
         if known is not None and known.kind == "enum" and not param.typed:
             return ParamType("class", text=owner)
-        return _with_iterators(type_, param)
+        new = [one for one in asked if one not in _members(type_)]
+        return _with_iterators(ParamType("union", (*_members(type_), *new)) if new else type_, param)
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]
@@ -318,6 +380,8 @@ class CandidateGenerator:
         setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
         if self._deep and origin == "random":
             args = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
+            if function.name in _COMPARISONS and args and values.rng.random() < _OPERANDS:
+                args[0] = Arg(args[0].name, operand(setup, receiver, args[0].source, values))
         if function.kind == "property":
             expression = f"{receiver}.{function.name}"
         elif function.name == "__call__":
@@ -392,6 +456,14 @@ class CandidateGenerator:
         return self._known_changers[owner]
 
 
+def _one_of(lists: list[list[str]], source: str, values: Values) -> list[str]:
+    """Neighbours of a value: a few lists of them are made, and then one of these is taken, as making one takes long."""
+    if len(lists) < _NEAR_LISTS:
+        lists.append(values.near(source))
+        return lists[-1]
+    return values.rng.choice(lists)
+
+
 def _class_names(type_: ParamType) -> Iterator[str]:
     """The classes that a type names, at any depth."""
     if type_.kind == "class":
@@ -447,10 +519,31 @@ def _argument_type(param: Param, rows: list[dict[str, str]]) -> ParamType:
     return param.type
 
 
+def _is_optional(param: Param) -> bool:
+    return param.default is not None or param.variadic
+
+
+def _is_open(param: Param) -> bool:
+    """Whether a parameter may be a dict of any keys, or a list of such, as far as its annotation says."""
+    return not param.typed or any(
+        one == ANY
+        or (one.kind in ("dict", "list") and any(part == ANY or _is_open_dict(part) for part in one.args))
+        for one in _members(param.type)
+    )
+
+
+def _is_open_dict(type_: ParamType) -> bool:
+    return type_.kind == "dict" and ANY in type_.args
+
+
+def _members(type_: ParamType) -> tuple[ParamType, ...]:
+    """The types that a union is of; of another type that one alone."""
+    return type_.args if type_.kind == "union" else (type_,)
+
+
 def _with_iterators(type_: ParamType, param: Param) -> ParamType:
     """A type that was guessed to be a list, or one of the iterators that a caller may give as well."""
-    lists = [one for one in (type_.args if type_.kind == "union" else (type_,)) if one.kind == "list"]
+    lists = [one for one in _members(type_) if one.kind == "list"]
     if param.typed or not lists:
         return type_
-    others = type_.args if type_.kind == "union" else (type_,)
-    return ParamType("union", (*others, ParamType("iterator", lists[0].args)))
+    return ParamType("union", (*_members(type_), ParamType("iterator", lists[0].args)))

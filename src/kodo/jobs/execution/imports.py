@@ -44,6 +44,13 @@ class Importer:
         found = self._definition(name, path, tree, module)
         return found[1] if found is not None else None
 
+    def sources(self, path: Path, tree: ast.Module, module: str) -> Iterator[ast.Module]:
+        """The trees of the modules that a file imports names from, where they are in the folders."""
+        for statement in _imports_of(tree):
+            found = self._locate(_absolute(statement, module, is_package=path.name == "__init__.py"))
+            if found is not None and (parsed := _parsed(found)) is not None:
+                yield parsed
+
     def _definition(
         self, name: str, path: Path, tree: ast.Module, module: str
     ) -> tuple[str, Path, ast.stmt, ast.Module] | None:

@@ -62,6 +62,13 @@ class Call(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, setup=kept)
 
 
+class Entered(msgspec.Struct, frozen=True):
+    """What a function was given by other code, by parameter; those whose values have no source are left out."""
+
+    function: str
+    args: tuple[Arg, ...]
+
+
 class Observed(msgspec.Struct, frozen=True):
     """What one call did.
 
@@ -71,7 +78,7 @@ class Observed(msgspec.Struct, frozen=True):
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
     hold. ``skipped`` numbers the setup statements that raised; what was seen is the call without them. ``error_origin`` says where an error
     comes from (``worker/errors.py``). ``arcs`` are those of the target's file. ``uses`` says what can be done with a
-    result without source (``worker/uses.py``).
+    result without source (``worker/uses.py``), ``entered`` what functions under test were given inside the call.
     """
 
     id: int
@@ -87,6 +94,7 @@ class Observed(msgspec.Struct, frozen=True):
     arcs: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0
     uses: tuple[str, ...] = ()
+    entered: tuple[Entered, ...] = ()
 
     def same(self, other: "Observed") -> bool:
         """Whether a test that asserts this observation would pass on the other."""

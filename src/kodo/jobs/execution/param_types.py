@@ -233,11 +233,9 @@ def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int =
 
 
 def _union(nodes: list[ast.expr], classes: frozenset[str], depth: int) -> ParamType | None:
-    parts = [from_annotation(node, classes, depth + 1) for node in nodes]
-    if any(part is None for part in parts):
-        return None
-    flat = [inner for part in parts if part for inner in (part.args if part.kind == "union" else (part,))]
-    return ParamType("union", tuple(flat))
+    parts = [part for node in nodes if (part := from_annotation(node, classes, depth + 1)) is not None]
+    flat = [inner for part in parts for inner in (part.args if part.kind == "union" else (part,))]
+    return ParamType("union", tuple(flat)) if flat else None
 
 
 def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> ParamType | None:
@@ -295,6 +293,8 @@ def from_value(node: ast.expr) -> ParamType | None:
     if isinstance(node, ast.List | ast.Set):
         inner = from_value(node.elts[0]) if node.elts else None
         return ParamType("list" if isinstance(node, ast.List) else "set", (inner or ANY,))
+    if isinstance(node, ast.Tuple) and not node.elts:
+        return _EMPTY
     if isinstance(node, ast.Tuple):
         return ParamType("record", tuple(from_value(item) or ANY for item in node.elts))
     if isinstance(node, ast.Dict):
@@ -339,6 +339,10 @@ def _type_of_literal(node: ast.expr) -> ParamType | None:
 
 def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
     match node:
+        case ast.Call(func=ast.Attribute(value=value, attr="replace"), keywords=[_, *_]) if _is_name(
+            name, value
+        ):
+            return ParamType("datetime")
         case ast.Call(func=ast.Attribute(value=value, attr=method)) if _is_name(name, value):
             return next((known for methods, known in _METHOD_TYPES if method in methods), None)
         case ast.Call(func=called) if _is_name(name, called):
@@ -392,6 +396,11 @@ def _calculated_with(name: str, node: ast.BinOp) -> ParamType | None:
     return other or (ParamType("int") if whole else None)
 
 
+_PAIR = ParamType("record", (ParamType("str"), ParamType("int")))
+_EMPTY = ParamType(
+    "union", (ParamType("tuple", (ANY,)), ParamType("dict", _PAIR.args), ParamType("list", (_PAIR,)))
+)
+"""What ``()`` may stand for as a default: values one after the other, or what a dict is made of."""
 _INTEGERS = ParamType("list", (ParamType("int"),))
 _METHOD_TYPES = (
     (_STR_METHODS, ParamType("str")),

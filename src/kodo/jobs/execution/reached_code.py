@@ -75,15 +75,16 @@ def reached_shapes(module: TargetModule, function: Function) -> tuple[str, ...]:
 @lru_cache(maxsize=512)
 def dispatched_words(module: TargetModule, function: Function) -> tuple[str, ...]:
     """What ``getattr(self, f"visit_{name}")`` can be asked for: the middle of the names of methods that fit, also with dashes."""
-    names = {one.rpartition(".")[2] for one in module.every_function}
-    out: dict[str, None] = {}
-    for node in ast.walk(function.node):
-        for form in _forms(node):
-            pattern = re.compile("(.+)".join(map(re.escape, form)))
-            for name in sorted(names):
-                if found := pattern.fullmatch(name):
-                    out |= dict.fromkeys((found.group(1), found.group(1).replace("_", "-")))
-    return tuple(out)
+    words = (word for node in ast.walk(function.node) for word in words_of_form(module, node))
+    return tuple(dict.fromkeys(one for word in words for one in (word, word.replace("_", "-"))))
+
+
+def words_of_form(module: TargetModule, node: ast.AST) -> tuple[str, ...]:
+    """What may stand in the hole of a text such as ``f"visit_{name}"``, so that it names a method of the module."""
+    names = sorted({one.rpartition(".")[2] for one in module.every_function})
+    patterns = [re.compile("(.+)".join(map(re.escape, form))) for form in _forms(node)]
+    found = (pattern.fullmatch(name) for pattern in patterns for name in names)
+    return tuple(one.group(1) for one in found if one)
 
 
 def _forms(node: ast.AST) -> Iterator[tuple[str, str]]:

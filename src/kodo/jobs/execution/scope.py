@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kodo.jobs.execution.param_types import ParamType, from_annotation
 
@@ -78,13 +80,19 @@ class _Expander(ast.NodeTransformer):
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if isinstance(node.value, ast.Name) and node.value.id in self._aliases:
+            return self._aliases[node.value.id]  # of a generic alias, its type variables are left as they are
         if ast.unparse(node.value).endswith("Literal"):  # its texts are values and no annotations
             return node
         return self.generic_visit(node)
 
 
-def read_scope(tree: ast.Module, foreign: frozenset[str] = frozenset()) -> Scope:
-    """The scope of a module; ``foreign`` are the names it imports that are known to be classes."""
+def read_scope(
+    tree: ast.Module,
+    foreign: frozenset[str] = frozenset(),
+    aliases: Mapping[str, ast.expr] = MappingProxyType({}),
+) -> Scope:
+    """The scope of a module; ``foreign`` are the names it imports that are known to be classes, ``aliases`` those of types."""
     classes = frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)) | foreign
     imported: set[str] = set()
     for node in ast.walk(tree):
@@ -96,7 +104,7 @@ def read_scope(tree: ast.Module, foreign: frozenset[str] = frozenset()) -> Scope
                 for alias in node.names
                 if alias.name in _TYPE_MODULES
             }
-    return Scope(classes, _aliases(tree, classes), frozenset(imported))
+    return Scope(classes, dict(aliases) | _aliases(tree, classes), frozenset(imported))
 
 
 def _aliases(tree: ast.Module, classes: frozenset[str]) -> dict[str, ast.expr]:
@@ -114,6 +122,7 @@ def _aliases(tree: ast.Module, classes: frozenset[str]) -> dict[str, ast.expr]:
         is_type = isinstance(value, ast.Subscript | ast.BinOp | ast.Name | ast.Attribute) or isinstance(
             node, ast.AnnAssign
         )
-        if is_type and from_annotation(value, classes) is not None:
+        expanded = _Expander(out).visit(ast.parse(ast.unparse(value), mode="eval").body)
+        if is_type and from_annotation(expanded, classes) is not None:
             out[name] = value
     return out

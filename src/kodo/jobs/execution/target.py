@@ -116,7 +116,10 @@ class TargetModule:
     @cached_property
     def scope(self) -> Scope:
         """What the names in the module's annotations mean."""
-        return read_scope(self.tree, frozenset(self._foreign))
+        aliases: dict[str, ast.expr] = {}
+        for tree in Importer((self.import_root,)).sources(self.path, self.tree, self.name):
+            aliases |= read_scope(tree).aliases
+        return read_scope(self.tree, frozenset(self._foreign), aliases)
 
     @cached_property
     def classes(self) -> dict[str, Class]:
@@ -197,6 +200,18 @@ class TargetModule:
             if "overload" not in {_decorator(one) for one in node.decorator_list}:
                 name = f"{owner}.{node.name}" if owner else node.name
                 out[name] = (*out.get(name, ()), node)
+        return out
+
+    @cached_property
+    def bound(self) -> dict[str, tuple[ast.expr, ...]]:
+        """The values that names of the module and of its classes are bound to at the top level, by name."""
+        out: dict[str, tuple[ast.expr, ...]] = {}
+        classes = [node for node in self.tree.body if isinstance(node, ast.ClassDef)]
+        for node in (*self.tree.body, *(inner for one in classes for inner in one.body)):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                for target in node.targets if isinstance(node, ast.Assign) else (node.target,):
+                    if isinstance(target, ast.Name):
+                        out[target.id] = (*out.get(target.id, ()), node.value)
         return out
 
     @cached_property

@@ -19,7 +19,7 @@ _PLAIN = {
     "any": "1", "path": "pathlib.Path('data.txt')", "decimal": "decimal.Decimal('2.5')", "range": "range(3)",
     "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
     "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
-    "callable": "abs", "uuid": "uuid.UUID(int=1)",
+    "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
 }  # fmt: skip
 _EDGES = {
     "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648", "10**20"),
@@ -38,12 +38,14 @@ _EDGES = {
     "date": ("datetime.date(2024, 2, 29)", "datetime.date(2023, 12, 31)", "datetime.date(2024, 1, 1)", "datetime.date(1900, 1, 1)"),
     "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone.utc)",
                  "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone(-datetime.timedelta(hours=3, minutes=30)))",
+                 "datetime.datetime(2024, 7, 4, 12, 0)", "datetime.datetime(2024, 10, 27, 1, 30)",
                  "datetime.datetime(1999, 12, 31, 23, 59, 59)", "datetime.datetime(2023, 1, 31)"),
     "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
     "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True", "'abc'.upper", "dict",
                  "types.MethodType(lambda self, a, b=1: (self, a, b), 'x')", "functools.partial(max, 1)"),
     "uuid": ("uuid.UUID(int=0)",),
+    "file": ("io.BytesIO(b'abc')", "io.StringIO()", "io.BytesIO()", "io.StringIO('a b\\nc\\n')", "io.BytesIO(b'a b\\nc\\n')"),
 }  # fmt: skip
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
@@ -63,6 +65,7 @@ _HOLDERS = (
     ParamType("none"),
 )
 _KINDS = 4
+_OPTIONAL_KEYS = 0.6  # of the keys that a dict may have, those that it has
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
 
 
@@ -112,6 +115,10 @@ class Values:
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
             case "namespace":
                 return _namespace_source(dict.fromkeys(type_.text.split(), "1"))
+            case "fields":
+                return self._plain_fields(type_, depth)
+            case "optional":
+                return self.plain(type_.args[0], depth)
             case "any" if self.asked and depth < _DEEPEST:
                 return self.plain(self.asked[0], depth + 1)
             case _:
@@ -132,6 +139,10 @@ class Values:
                 out += self._namespace_edges(type_.text.split())
             case "record":
                 out += self._record_edges(type_, depth)
+            case "fields":
+                out += self._fields_edges(type_, depth)
+            case "optional":
+                out += self.edges(type_.args[0], depth)
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
                 out += self._container_edges(type_, depth)
             case "dict":
@@ -173,6 +184,22 @@ class Values:
         if kind == "any" and depth < _DEEPEST:
             shapes = [self.plain(one, depth + 1) for one in self.asked]
         return [*shapes, *self._from_constants(kind), *_EDGES.get(kind, ())]
+
+    def _plain_fields(self, type_: ParamType, depth: int) -> str:
+        """A dict of the needed keys, or of all where none has to be there."""
+        needed = [(key, one) for key, one in _fields(type_) if one.kind != "optional"]
+        return _fields_source({key: self.plain(one, depth + 1) for key, one in needed or _fields(type_)})
+
+    def _fields_edges(self, type_: ParamType, depth: int) -> list[str]:
+        """Dicts of the needed keys, one of all keys at a boundary in turn; deep in others one random dict."""
+        if depth > 1:
+            return [self.random(type_, depth)]
+        plain = {key: self.plain(one, depth + 1) for key, one in _fields(type_)}
+        needed = {key: plain[key] for key, one in _fields(type_) if one.kind != "optional"}
+        rows = [needed, plain]
+        for key, one in _fields(type_):
+            rows += [needed | {key: edge} for edge in self.edges(one, depth + 1)[:_SHOWN_EACH]]
+        return [_fields_source(row) for row in rows]
 
     def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
         inner = type_.args[0] if type_.args else ANY
@@ -228,13 +255,16 @@ class Values:
     def random(self, type_: ParamType, depth: int = 0) -> str:
         """One random value; one in three is a boundary."""
         rng = self.rng
-        if depth > 3:
+        if depth > 3 and not _is_bounded(type_):
             return self.plain(type_, depth)
         if type_.kind == "union" and any(arg.kind == "class" for arg in type_.args):
             return self.random(
                 rng.choice(type_.args), depth
             )  # all boundaries of classes that hold one another are too many
-        if type_.kind not in ("list", "dict", "record", "class") and rng.random() < 0.33:
+        if (
+            type_.kind not in ("list", "dict", "record", "class", "fields", "optional")
+            and rng.random() < 0.33
+        ):
             return rng.choice(self.edges(type_, depth) or [self.plain(type_)])
         make = RANDOM.get(type_.kind)
         return make(self, type_, depth) if make else rng.choice([self.plain(type_), *self.edges(type_)])
@@ -514,6 +544,40 @@ def _namespace(values: Values, type_: ParamType, depth: int) -> str:
     )
 
 
+def _is_bounded(type_: ParamType) -> bool:
+    """Whether a type says itself how deep its values are: dicts of known keys, and the texts that stand in the code."""
+    known = ("fields", "optional", "literal")
+    return type_.kind in known or (
+        type_.kind in ("list", "union") and any(one.kind in known for one in type_.args)
+    )
+
+
+def _file(values: Values, _: ParamType, depth: int) -> str:
+    """A file in memory, of text or of bytes, with something in it that the code may want."""
+    kind = values.rng.choice(("str", "bytes"))
+    name = "StringIO" if kind == "str" else "BytesIO"
+    return f"io.{name}({values.random(ParamType(kind), depth)})"
+
+
+def _fields(type_: ParamType) -> list[tuple[str, ParamType]]:
+    """The keys of a dict of known keys and their types."""
+    return list(zip(type_.text.split("\n"), type_.args, strict=True))
+
+
+def _fields_source(row: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key!r}: {value}" for key, value in row.items()) + "}"
+
+
+def _random_fields(values: Values, type_: ParamType, depth: int) -> str:
+    """The needed keys and some of the others."""
+    chosen = [
+        (key, one)
+        for key, one in _fields(type_)
+        if one.kind != "optional" or values.rng.random() < _OPTIONAL_KEYS
+    ]
+    return _fields_source({key: values.random(one, depth + 1) for key, one in chosen})
+
+
 def _namespace_source(attributes: Mapping[str, str]) -> str:
     given = ", ".join(f"{name}={value}" for name, value in attributes.items())
     return f"types.SimpleNamespace({given})"
@@ -541,5 +605,8 @@ RANDOM: dict[str, Callable[[Values, ParamType, int], str]] = {
     "datetime": _date,
     "any": _anything,
     "namespace": _namespace,
+    "file": _file,
+    "fields": _random_fields,
+    "optional": lambda values, type_, depth: values.random(type_.args[0], depth),
 }
 """Kind of type -> a random value of it, as source; a kind that is not here has its boundaries only."""

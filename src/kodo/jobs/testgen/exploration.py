@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.follow_ups import follow_ups
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Call, Entered
 from kodo.jobs.execution.reached_code import dispatched_words
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.values import Values
-from kodo.jobs.testgen.calls_of_mutants import size
+from kodo.jobs.testgen.calls_of_mutants import size, spread
 from kodo.jobs.testgen.package_calls import PackageCalls
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, choose
@@ -30,6 +30,8 @@ _MAX_CALLS = 2500
 _FOLLOWED, _FOLLOW_UPS, _DEPTH = 6, 5, 2
 """Results of one function that are used, calls of each use, and how often the result of a use is used again."""
 _MAX_NEIGHBOURS = 90
+_ENTERED = 40
+"""Rows of arguments of one function that are tried of those it was given inside calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,19 @@ class CallExploration:
 
     def run(self) -> Trials:
         """All the trials: of the functions themselves, of what is shown, of the package's functions, and the rounds."""
-        options = self.pipeline.options
-        calls = [
-            call for one in self.pipeline.functions for call in self.generator.calls(one, options.inputs)
-        ]
+        options, inputs = self.pipeline.options, self.pipeline.inputs
+        calls = [call for one in self.pipeline.functions for call in self.generator.calls(one, inputs)]
         trials = self.pipeline.attempt([*calls, *self.generator.from_cases(self.shown)])
         trials = self._follow(trials)
-        if is_left := open_functions(self._functions, _arcs(trials)):
+        is_left = bool(open_functions(self._functions, _arcs(trials)))
+        if is_left and self.pipeline.may_begin("calls of the package's other functions"):
             trials = trials.joined(self._of_package())
+            trials = self._entered(trials)
         left = options.rounds + _MORE_ROUNDS if is_left else 0
-        while left and (near := self._near(trials)):
+        while left and self.pipeline.may_begin("calls near those that reached something new"):
+            near = self._near(trials)
+            if not near:
+                break
             known = len(_arcs(trials))
             trials = trials.joined(self.pipeline.attempt(near))
             left = left - 1 if len(_arcs(trials)) > known else min(left - 1, _MORE_ROUNDS - 1)
@@ -69,11 +74,11 @@ class CallExploration:
     def _follow(self, trials: Trials) -> Trials:
         """The trials with calls of what calls returned, and of what those returned."""
         last: Iterable[Call] = trials.calls
-        for _ in range(_DEPTH):
+        for _ in range(_DEPTH if self.pipeline.may_begin("uses of results") else 0):
             found: dict[str, list[Call]] = {}
-            for call in sorted(last, key=size):
-                seen = trials.seen.get(call.id)
-                if seen is not None and seen.uses and len(found.setdefault(call.function, [])) < _FOLLOWED:
+            useful = [call for call in last if (seen := trials.seen.get(call.id)) is not None and seen.uses]
+            for call in spread(useful, trials.seen):
+                if len(found.setdefault(call.function, [])) < _FOLLOWED:
                     found[call.function].append(call)
             rng = random.Random(f"{self.pipeline.options.seed}:follow")  # noqa: S311 - test inputs
             values = Values(rng, self.pipeline.worker.module.constructible)
@@ -94,9 +99,30 @@ class CallExploration:
         probes = self.pipeline.attempt(self.generator.from_cases(self.package.probes(entries)))
         reaching = {call.function for call in probes.usable if probes.seen[call.id].arcs}
         chosen = [one for one in entries if one.name in reaching]
-        count = min(self.pipeline.options.inputs // 2, _MAX_CALLS // max(1, len(chosen)))
+        count = min(self.pipeline.inputs // 2, _MAX_CALLS // max(1, len(chosen)))
         calls = self.generator.from_cases(self.package.calls(chosen, count))
         return probes.joined(self.pipeline.attempt(calls)) if calls else probes
+
+    def _entered(self, trials: Trials) -> Trials:
+        """The trials with calls of what functions were given inside calls, and of what these give on."""
+        known: set[Entered] = set()
+        last = trials
+        for _ in range(_DEPTH):
+            rows: dict[str, dict[Entered, None]] = {}
+            for call in last.usable:
+                for row in last.seen[call.id].entered:
+                    if row not in known:
+                        rows.setdefault(row.function, {})[row] = None
+            calls: list[Call] = []
+            for name, found in rows.items():
+                chosen = list(found)[:: max(1, len(found) // _ENTERED)][:_ENTERED]
+                known.update(chosen)
+                calls += self.generator.from_entered(self._functions[name], chosen)
+            if not calls:
+                break
+            last = self.pipeline.attempt(calls[:_MAX_CALLS])
+            trials = trials.joined(last)
+        return trials
 
     def _near(self, trials: Trials) -> list[Call]:
         """Neighbours of the calls that reached something, for the functions with something left."""
@@ -106,7 +132,7 @@ class CallExploration:
             for one in choose(sorted(trials.usable, key=size), arcs, {})
             if one.call.args or one.call.receiver
         ]
-        each = self.pipeline.options.inputs // 2
+        each = self.pipeline.inputs // 2
         shares: dict[int, int] = {}
         words: dict[int, list[object]] = {}
         for name, function in open_functions(self._functions, _arcs(trials)).items():

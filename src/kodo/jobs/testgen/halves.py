@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from kodo.jobs.execution.model import Call
 
-MIN_CALLS = 400
+MIN_CALLS = 700
 """Calls that are worth a second start of the worker, which takes as long as some hundreds of calls."""
 _Job = TypeVar("_Job")
 _Answer = TypeVar("_Answer")

@@ -150,6 +150,7 @@ def testgen(
         seed=options.seed,
         seconds=time.monotonic() - started,
         notes=generated.notes,
+        left_out=tuple(pipeline.left_out),
     )
 
 

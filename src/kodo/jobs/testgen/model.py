@@ -137,23 +137,27 @@ class TestReport(msgspec.Struct, frozen=True):
     seed: int
     seconds: float
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """The steps of the search that there was no time for."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How to generate. Seconds are wall time, but ``kill_seconds``, which is CPU time.
+    """How to generate. Seconds are wall time, but ``call_seconds`` and ``kill_seconds``, which are CPU time.
 
-    ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function, to which a
+    ``seconds`` is the time for the job: no further search for calls is begun after half of it, so that the tests that were
+    found are written, judged and measured; what was not searched is said in the report. ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function (None: 240, and fewer where there are many functions), to which a
     third is added in each of ``rounds`` for functions with lines that no call has reached.
     """
 
     framework: Framework = "pytest"
-    inputs: int = 240
+    inputs: int | None = None
     rounds: int = 2
     samples: int = 8
     repairs: int = 2
     seed: int = 0
     call_seconds: float = 1.0
-    kill_seconds: float = 60.0
+    kill_seconds: float = 30.0
+    seconds: float = 120.0
     mutants: int = 300
     existing: str | None = None
     merge_into: str | None = None
@@ -162,8 +166,8 @@ class Options(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        for name in ("inputs", "call_seconds", "kill_seconds"):
-            if getattr(self, name) <= 0:
+        for name in ("inputs", "call_seconds", "kill_seconds", "seconds"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
         for name in ("samples", "repairs", "mutants", "rounds"):
             if getattr(self, name) < 0:

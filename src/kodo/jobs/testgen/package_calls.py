@@ -16,6 +16,7 @@ from kodo.jobs.execution.call_names import CallNames, names_in
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.package import PackageSurvey
+from kodo.jobs.execution.stated_facts import documented_instances
 from kodo.jobs.execution.target import Function, TargetModule
 from kodo.jobs.execution.values import Values
 
@@ -93,9 +94,15 @@ class PackageCalls:
         for base, found in self.package.subclasses.items():
             sources: list[str] = []
             for name, origin in found[:_SUBCLASSES]:
+                sources += self._documented(modules[origin], name)
                 sources += self._ways(modules[origin], name)
             out[base] = tuple(sources)
         return out
+
+    def _documented(self, module: TargetModule, name: str) -> Sequence[str]:
+        """The calls that make an instance in the documentation of its module."""
+        calls = [Call(0, name, source) for source in documented_instances(module).get(name, ())]
+        return [call.expression for call in calls if self._is_named(call, module)][:_WAYS]
 
     def _ways(self, module: TargetModule, name: str) -> Sequence[str]:
         rng = random.Random(f"{self.seed}:{module.name}.{name}")  # noqa: S311 - test inputs

@@ -5,6 +5,7 @@ nothing that was not computed from the module, the options and the answers of th
 """
 
 import ast
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,12 @@ TEST_FILE = "test_kodo_generated.py"
 _MAX_WAIT = 4
 """Seconds to wait for a second of CPU time that a step may use."""
 _SUITE_SECONDS = 300.0
+_SEARCH = 0.5
+"""Of the time for a job, the part after which no further search is begun."""
+_ALL_INPUTS = 7000
+"""Calls of all functions together in the first round, where no number is asked for."""
+_MAX_INPUTS, _MIN_INPUTS = 240, 80
+"""Those of one function, at most and at least."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,24 @@ class Pipeline:
         self.worker = worker
         self.functions = tuple(functions)
         self.options = options
+        self._search_until = time.monotonic() + options.seconds * _SEARCH
+        self.left_out: list[str] = []
+        """The steps that there was no time for."""
         self._runs: dict[tuple[str, tuple[Path, ...]], Measured | None] = {}
         self._scored: dict[tuple[str, tuple[Path, ...], frozenset[int]], frozenset[int]] = {}
+
+    def may_begin(self, step: str) -> bool:
+        """Whether there is time for a further step of the search; one for which there is none is noted."""
+        if time.monotonic() < self._search_until:
+            return True
+        self.left_out += [step] if step not in self.left_out else []
+        return False
+
+    @property
+    def inputs(self) -> int:
+        """Calls of each function: as asked for, else fewer where there are many functions, whose calls often run one another."""
+        fitting = _ALL_INPUTS // max(1, len(self.functions))
+        return self.options.inputs or max(_MIN_INPUTS, min(_MAX_INPUTS, fitting))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -178,6 +201,7 @@ class Pipeline:
                 self.options.call_seconds,
                 not backwards,
                 backwards,
+                () if backwards else self.names,
             )
             for part in halves_of_calls(calls)
         ]

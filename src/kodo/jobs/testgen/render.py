@@ -60,13 +60,18 @@ def variable(placeholder: str, call: Call) -> str:
 
 def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     """The statements that make the call and assert what it did."""
-    kept = [name for name in sorted(seen.after) if re.fullmatch(r"_\d+", name)]
+    kept = sorted({found.group() for name in seen.after if (found := _PLACEHOLDER.match(name))})
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += setup(call, {name: variable(name, call) for name in kept})
     expression = fill(call.expression, call, kept)
     expression = wrapped(seen.wrap, expression)
-    names = dict(zip(kept, (variable(name, call) for name in kept), strict=True))
-    after = [_equals(names.get(name, name), text, framework) for name, text in sorted(seen.after.items())]
+    names = {name: variable(name, call) for name in kept}
+    after = [
+        _equals(
+            _PLACEHOLDER.sub(lambda found: names.get(found.group(), found.group()), name), text, framework
+        )
+        for name, text in sorted(seen.after.items())
+    ]
     if seen.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
         return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]

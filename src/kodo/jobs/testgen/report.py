@@ -28,6 +28,7 @@ _WORDS = {
         "survived": "{n} mutants survived; the first:",
         "rejected": "rejected, by reason",
         "none": "no test was kept",
+        "left_out": "no time was left for",
     },
     "ja": {
         "title": "{target} のテスト(関数・メソッド {n} 個)",
@@ -43,6 +44,7 @@ _WORDS = {
         "survived": "生存ミュータント {n} 個。先頭:",
         "rejected": "不採用の理由",
         "none": "採用されたテストはありません",
+        "left_out": "時間切れで行わなかった探索",
     },
 }  # fmt: skip
 _STEPS = ("candidates", "runs", "deterministic", "adds", "passes_alone", "passes_five_times", "kept")
@@ -69,6 +71,9 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
     else:
         lines.append(words["none"])
     lines.append(words["model"].format(model=report.model))
+    if report.left_out:
+        steps = ", ".join(in_lang(step, lang) for step in report.left_out)
+        lines.append(f"{words['left_out']}: {steps}")
     if report.survived:
         lines.append(words["survived"].format(n=len(report.survived)))
         lines += [f"  {place.line}: {place.change}" for place in report.survived[:5]]

@@ -37,6 +37,8 @@ class SurvivorSearch:
     def run(self, trials: Trials, kills: Kills) -> tuple[Trials, Kills]:
         """The trials and kills with those that the search added; ends with a round that kills nothing new."""
         for _ in range(_ROUNDS):
+            if not self.pipeline.may_begin("calls for the mutants that are left"):
+                break
             left = self._left(kills)
             calls = list(self._near(left, trials))[:_MAX_CALLS]
             if not calls:

@@ -200,7 +200,7 @@ def test_the_tables_have_a_test_for_each_row():
 def test_each_kind_of_type_has_random_values_of_it(kind):
     """The source is an expression, differs from call to call, and is the same for the same generator."""
     arguments = {"union": (ParamType("int"), ParamType("str")), "record": (ParamType("int"),) * 3}
-    attributes = "width height" if kind == "namespace" else ""
+    attributes = {"namespace": "width height", "fields": "width\nheight"}.get(kind, "")
     type_ = ParamType(kind, arguments.get(kind, (ParamType("int"),) * 2), attributes)
 
     def sources(seed):

@@ -34,10 +34,11 @@ from typing import Any, TypeGuard, cast
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.entered import EnteredFunctions
 from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_name, origin
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
-from kodo.jobs.execution.worker.load import TooLong, time_limit
+from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
 from kodo.jobs.execution.worker.uses import uses
 
 _LONGEST_ITERATOR = 50
@@ -56,11 +57,14 @@ class Arcs:
 
     filename: str
     seen: set[tuple[int, int]] = field(default_factory=set)
+    entered: EnteredFunctions | None = None
 
     def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function."""
         if frame.f_code.co_filename != self.filename or frame.f_code.co_name == "<module>":
             return None
+        if self.entered is not None:
+            self.entered.see(frame)
         previous = -frame.f_code.co_firstlineno
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Trace | None:
@@ -123,7 +127,7 @@ def _observe(
     before = set(Path.cwd().iterdir())
     try:
         is_asked = call.expect is not None or bool(invariants)
-        ran = run_call(call, space, defined, seconds, arcs, originals=is_asked, parts=True)
+        ran = run_call(call, space, defined, seconds, arcs, originals=is_asked, parts=True, limit=cpu_limit)
         spent = time.perf_counter() - started
         left = [path for path in Path.cwd().iterdir() if path not in before]
         if left:
@@ -147,9 +151,10 @@ def run_call(
     *,
     originals: bool = True,
     parts: bool = False,
+    limit: Callable[[float], contextlib.AbstractContextManager[None]] = time_limit,
 ) -> Ran:
     """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were;
-    ``parts``: read the iterators in a tuple that is returned.
+    ``parts``: read the iterators in a tuple that is returned; ``limit``: the clock that ``seconds`` are of.
 
     Raises:
         TooLong: it was not done after ``seconds``.
@@ -157,7 +162,7 @@ def run_call(
     """
     ran = Ran()
     output = io.StringIO()
-    with time_limit(seconds), contextlib.redirect_stdout(output):
+    with limit(seconds), contextlib.redirect_stdout(output):
         try:
             for at, arg in enumerate(call.args):
                 space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
@@ -246,13 +251,15 @@ def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
 
 
 def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
-    """Source of what a call may change: mutable arguments, and the receiver's public attributes, length and items."""
+    """Source of what a call may change: mutable arguments, files in memory, and the receiver's public attributes, length and items."""
     out: dict[str, str] = {}
     for at in range(len(call.args)):
         value = space[f"_{at}"]
         if isinstance(value, list | dict | set | bytearray):
             with contextlib.suppress(literal.NoSource):
                 out[f"_{at}"] = literal.source(value, defined)
+        elif isinstance(value, io.StringIO | io.BytesIO) and not value.closed:
+            out[f"_{at}.getvalue()"] = repr(value.getvalue())
     if isinstance(folder := space.get("tmp_path"), Path):
         out |= written_files(folder)
     receiver = space.get(call.receiver) if call.receiver else None

@@ -25,7 +25,9 @@ class ModuleLocation(msgspec.Struct, frozen=True):
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):
-    """Run calls and say what each did. ``backwards`` runs them in the opposite order."""
+    """Run calls and say what each did. ``backwards`` runs them in the opposite order; ``entered`` are the functions of which
+    is said what they are given inside the calls.
+    """
 
     where: ModuleLocation
     calls: tuple[Call, ...]
@@ -33,6 +35,7 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
     seconds: float
     trace: bool
     backwards: bool
+    entered: tuple[str, ...] = ()
 
 
 class Watched(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ LIBRARY = (
     "decimal",
     "fractions",
     "functools",
+    "io",
     "itertools",
     "math",
     "pathlib",
@@ -30,6 +31,8 @@ LIBRARY = (
 
 _SLOW = frozenset({"asyncio"})
 """Those whose import takes as long as the rest of a worker's start."""
+WAIT = 4
+"""Seconds of wall time to wait for a second of CPU time."""
 
 
 class TooLong(BaseException):
@@ -150,14 +153,29 @@ def imported(where: ModuleLocation) -> dict[str, object]:
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TooLong in this block after ``seconds``, and again every quarter second while it is swallowed."""
+    with _timed(seconds, signal.SIGALRM, signal.ITIMER_REAL):
+        yield
 
-    def ring(number: int, frame: types.FrameType | None) -> None:
+
+@contextmanager
+def _timed(seconds: float, number: signal.Signals, timer: int) -> Iterator[None]:
+    def ring(_: int, frame: types.FrameType | None) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.25)
+    before = signal.signal(number, ring)
+    signal.setitimer(timer, seconds, 0.25)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(timer, 0)
+        signal.signal(number, before)
+
+
+@contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """As :func:`time_limit` by CPU time, which other work on the machine does not use up.
+
+    Of wall time there are ``WAIT`` times as many seconds, for what only waits.
+    """
+    with time_limit(seconds * WAIT), _timed(seconds, signal.SIGPROF, signal.ITIMER_PROF):
+        yield

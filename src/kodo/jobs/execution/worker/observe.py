@@ -8,10 +8,11 @@ import msgspec
 
 from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.entered import EnteredFunctions
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import Observation, Observe
-from kodo.jobs.execution.worker.load import defined, namespace, project
+from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
 
 STALL_SECONDS = 3.0
 _MAX_TIMEOUTS = 4
@@ -41,23 +42,26 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                 send: Send, left: list[Call] = left, invariants: tuple[Expectation, ...] = invariants
             ) -> None:
                 slow = 0
+                entered = EnteredFunctions(job.entered, own) if job.trace and job.entered else None
                 for call in left:
                     stated = invariants if _is_direct(call) else ()
 
                     def see(call: Call, stated: tuple[Expectation, ...] = stated) -> Observed:
-                        arcs = Arcs(filename) if job.trace else None
+                        arcs = Arcs(filename, entered=entered) if job.trace else None
                         return observe(call, names, own, stated, job.seconds, arcs)
 
                     seen = see(call)
                     if seen.skipped:  # a statement may have changed something before it raised
                         again = see(call.without_setup(seen.skipped))
                         seen = msgspec.structs.replace(again, skipped=seen.skipped)
+                    if entered is not None:
+                        seen = msgspec.structs.replace(seen, entered=entered.taken())
                     send(msgspec.json.encode(seen))
                     slow += seen.kind == "timeout"
                     if slow >= _MAX_TIMEOUTS:
                         return
 
-            messages, end = forked(work, job.seconds + STALL_SECONDS)
+            messages, end = forked(work, job.seconds * WAIT + STALL_SECONDS)
             seen = [msgspec.json.decode(message, type=Observed) for message in messages]
             yield from (Observation(one) for one in seen)
             timeouts += sum(one.kind == "timeout" for one in seen)

@@ -50,6 +50,7 @@ def _held(value: object, kind: type, *, is_tested: bool) -> Iterator[str]:
     if kind.__module__ not in _BUILT_IN:
         tested = [one for one in kind.__mro__ if is_tested and one.__module__ == kind.__module__]
         names = [name for name in dir(kind) if not any(name in vars(one) for one in tested)]
+        names += [name for name in getattr(value, "__dict__", {}) if name not in names]
     elif isinstance(value, types.FunctionType):
         names = list(vars(value))
     yield from (name for name in names if name.isidentifier() and not name.startswith("_"))

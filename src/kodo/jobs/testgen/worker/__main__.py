@@ -40,7 +40,7 @@ def answers(job: Job) -> Iterator[Answer]:
         case Judge():
             yield from judge.run_judge(job, module)
         case _:
-            yield from judge.run_score(job)
+            yield from judge.run_score(job, module)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Three jobs over test files: judge each test alone, measure coverage, score against mutants."""
 
+import ast
 import gc
 import importlib
 import io
@@ -22,7 +23,7 @@ from kodo.jobs.testgen.model import Score
 from kodo.jobs.testgen.mutate import Mutant, mutants
 from kodo.jobs.testgen.worker import plain
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Killed, Measure, Measured, ScoreMutants
-from kodo.jobs.testgen.worker.kill import install_or_none
+from kodo.jobs.testgen.worker.mutant_code import MutantCode
 
 _PLAIN = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--assert=plain", "--rootdir=.")
 _ROUNDS = 5
@@ -197,15 +198,24 @@ def _import_plugins() -> None:
     gc.freeze()  # they live to the end: no child's garbage collection has to look at them
 
 
-def run_score(job: ScoreMutants) -> Iterator[Killed]:
+def _import_named(texts: list[str]) -> None:
+    """Import once here what the files import, where each child would import it anew."""
+    for node in (node for text in texts for node in ast.parse(text).body):
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            with suppress(Exception, TooLong), time_limit(_PLUGIN_SECONDS):  # the file itself will say why
+                importlib.import_module(name)
+
+
+def run_score(job: ScoreMutants, module: types.ModuleType) -> Iterator[Killed]:
     """Run the files against each mutant; -1 in ``killers`` says that they failed, so it is killed."""
     started = cpu_seconds()
     wanted = frozenset(job.only)
-    codes = (
-        [compile(locate(file).read_text(encoding="utf-8"), file, "exec") for file in job.files]
-        if job.plain
-        else []
-    )
+    texts = [locate(file).read_text(encoding="utf-8") for file in job.files] if job.plain else []
+    codes = [compile(text, file, "exec") for text, file in zip(texts, job.files, strict=False)]
+    _import_named(texts)
+    changed = MutantCode(job.where, module)
     patience = _patience(codes)
     if not job.plain and any(file.startswith(OWN) for file in job.files):
         _import_plugins()
@@ -216,7 +226,7 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
             return
 
         def work(send: Send, mutant: Mutant = mutant) -> None:
-            if install_or_none(job.where, mutant.tree) is None:
+            if changed.put(mutant) is None:
                 send(b"killed")
             elif job.plain:
                 send(b"killed" if any(not _plain_passes(code, patience) for code in codes) else b"survived")

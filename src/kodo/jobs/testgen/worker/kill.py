@@ -1,6 +1,5 @@
 """Two jobs over calls: find the mutants they kill, and make the failing ones smaller."""
 
-import ast
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -11,12 +10,12 @@ from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, cpu_seconds, forked
-from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.load import TooLong, defined, install, namespace, project
+from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
 from kodo.jobs.execution.worker.observe import STALL_SECONDS
 from kodo.jobs.execution.worker.smaller import smaller_calls
 from kodo.jobs.testgen.mutate import Mutant, mutants
 from kodo.jobs.testgen.worker.jobs import Kill, Killed, Shrink, Shrunk
+from kodo.jobs.testgen.worker.mutant_code import MutantCode
 
 _MAX_KILLERS = 6
 _MAX_SHRINK_STEPS = 400
@@ -28,6 +27,11 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
     baseline = {one.id: one for one in job.baseline}
     preload(job.calls, job.where.source)
     started = cpu_seconds()
+    code, known, mine = (
+        MutantCode(job.where, module),
+        namespace(job.where, module),
+        defined(job.where, module),
+    )
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in job.relevant:
             continue
@@ -36,11 +40,13 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
             return
 
         def work(send: Send, mutant: Mutant = mutant, relevant: list[int] = relevant) -> None:
-            fresh = install_or_none(job.where, mutant.tree)
-            if fresh is None:
+            changed = code.put(mutant)
+            if changed is None:
                 send(b"import")
                 return
-            names, own = namespace(job.where, fresh), defined(job.where, fresh)
+            names, own = known, mine
+            if changed is not module:
+                names, own = namespace(job.where, changed), defined(job.where, changed)
             killers = timeouts = 0
             for number in relevant:
                 limit = min(job.seconds, max(0.2, 20 * baseline[number].seconds))
@@ -52,7 +58,7 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
                 if killers >= _MAX_KILLERS or timeouts >= 2:
                     return
 
-        messages, end = forked(work, job.seconds + STALL_SECONDS)
+        messages, end = forked(work, job.seconds * WAIT + STALL_SECONDS)
         if messages[:1] == [b"import"]:
             yield Killed(mutant.place.id, tuple(relevant[:_MAX_KILLERS]))
             continue
@@ -61,14 +67,6 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
         if end != "done" and len(rows) < len(relevant):
             by.append(relevant[len(rows)])
         yield Killed(mutant.place.id, tuple(by))
-
-
-def install_or_none(where: ModuleLocation, tree: ast.Module) -> types.ModuleType | None:
-    """The mutant in the module's place; None for one that does not even import."""
-    try:
-        return install(where, tree, 5.0)
-    except (TooLong, Exception):  # noqa: BLE001 - a mutant may raise anything at import
-        return None
 
 
 def run_shrink(job: Shrink, module: types.ModuleType) -> Iterator[Shrunk]:

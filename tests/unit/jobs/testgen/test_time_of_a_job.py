@@ -1,0 +1,41 @@
+"""A job's time is held: no further search is begun after half of it, and the report says what was left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from kodo.jobs.execution.target import load
+from kodo.jobs.testgen.model import Options
+from kodo.jobs.testgen.pipeline import Pipeline
+
+MANY = "".join(f"def f{number}(x: int) -> int:\n    return x + {number}\n" for number in range(50))
+
+
+def pipeline(tmp_path, monkeypatch, source: str = MANY, **options: float) -> Pipeline:
+    """The steps over a module, at second 0 of a clock that stands still."""
+    path = tmp_path / "mod.py"
+    path.write_text(source)
+    module = load(path)
+    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 0.0)
+    return Pipeline(type("W", (), {"module": module})(), module.functions, Options(**options))
+
+
+def test_no_step_of_the_search_begins_after_half_of_the_time(tmp_path, monkeypatch):
+    """What is not begun is noted, once."""
+    one = pipeline(tmp_path, monkeypatch, seconds=100)
+    assert one.may_begin("uses of results")
+    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 51.0)
+    assert not one.may_begin("uses of results")
+    assert not one.may_begin("uses of results")
+    assert one.left_out == ["uses of results"]
+
+
+@pytest.mark.parametrize(("asked", "made"), [(None, 140), (300, 300), (7, 7)])
+def test_many_functions_get_fewer_calls_each_unless_a_number_is_asked_for(tmp_path, monkeypatch, asked, made):
+    """Fifty functions of 240 calls each would take most of the time; a number that is asked for is kept."""
+    assert pipeline(tmp_path, monkeypatch, inputs=asked).inputs == made
+
+
+def test_few_functions_get_the_most_calls(tmp_path, monkeypatch):
+    """Nothing is saved where there is nothing to save."""
+    assert pipeline(tmp_path, monkeypatch, "def f(x: int) -> int:\n    return x\n").inputs == 240
