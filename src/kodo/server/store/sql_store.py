@@ -64,8 +64,8 @@ class SqlStore(Store, ABC):
         """Several statements that see one and the same commit."""
 
     @abstractmethod
-    def _hears_of_keys(self) -> bool:
-        """Whether this store hears of keys that change, and has forgotten what it knew by now if they did."""
+    def _current_keys(self) -> KeyMemory | None:
+        """What is remembered of keys, without what has changed meanwhile; None where this store hears of no changes."""
 
     # --- responses ---
 
@@ -294,9 +294,10 @@ class SqlStore(Store, ABC):
         return await self._key(lambda connection: documents.key_by_hash(connection, hash_), hash_)
 
     async def _key(self, read: Callable[[SqlConnection], T], name: str | bytes) -> T:
-        if not self._hears_of_keys():
+        memory = self._current_keys()
+        if memory is None:
             return await self._read_row(read)
-        return await self._key_memory.read(name, lambda: self._read_row(read))
+        return await memory.read(name, lambda: self._read_row(read))
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""

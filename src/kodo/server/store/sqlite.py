@@ -21,7 +21,7 @@ from kodo.server.store import activity, connections, documents, retention, schem
 from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.file_guard import FileGuard
-from kodo.server.store.key_memory import ChangeMark
+from kodo.server.store.key_memory import ChangeMark, KeyMemory
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
 from kodo.server.store.search_index import SqliteSearchIndex
@@ -123,10 +123,12 @@ class SqliteStore(SqlStore):
     async def _read_rows(self, read: Callable[[SqlConnection], T]) -> T:
         return await self._read.run_in_thread(read)
 
-    def _hears_of_keys(self) -> bool:
-        if self._exclusive and self._keys_changed.moved():
+    def _current_keys(self) -> KeyMemory | None:
+        if not self._exclusive:
+            return None
+        if self._keys_changed.moved():
             self._key_memory.forget()
-        return self._exclusive
+        return self._key_memory
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``. A server of this home, which may be another process, hears of it before this returns."""

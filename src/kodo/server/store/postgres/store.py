@@ -29,6 +29,7 @@ from kodo.server.lifecycle.records import (
     SharedLimits,
 )
 from kodo.server.store import documents, retention
+from kodo.server.store.key_memory import KeyMemory
 from kodo.server.store.postgres import connections, limits, ownership, schema
 from kodo.server.store.postgres.failures import refusal, translate
 from kodo.server.store.postgres.lease import LeaseKeeper, patience
@@ -276,8 +277,8 @@ class PostgresStore(SqlStore):
 
     # --- keys ---
 
-    def _hears_of_keys(self) -> bool:
-        return self._news is not None
+    def _current_keys(self) -> KeyMemory | None:
+        return None if self._news is None else self._key_memory
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``. The others hear of it with the commit; this is too rare for the lock that NOTIFY takes to matter."""
