@@ -4,6 +4,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
 B := .venv/bin
+# Where the environment forbids bytecode, each of a thousand processes would compile kodo and what it imports anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help
 help: ## This list
@@ -11,9 +13,6 @@ help: ## This list
 
 ##@ The two commands
 .PHONY: run test
-
-# Where the environment forbids bytecode, each of a thousand processes would compile kodo and what it imports anew.
-test quick: export PYTHONDONTWRITEBYTECODE =
 
 run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for a better model) and stream a first answer
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))

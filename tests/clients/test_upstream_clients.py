@@ -18,9 +18,11 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 DETECTED = {"vllm", "sglang", "llamacpp", "ollama", "lmstudio"}
 
 
-@pytest.fixture(params=sorted(SERVERS))
-def behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, StandIn]]:
-    """`kodo serve` with one of the servers behind it."""
+@pytest.fixture(scope="module", params=sorted(SERVERS))
+def serving(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, StandIn]]:
+    """`kodo serve` with one of the servers behind it; the tests of that server share it."""
     name = request.param
     profile = "auto" if name in DETECTED else name
     with serve_in_thread(SERVERS[name]) as standin:
@@ -28,9 +30,16 @@ def behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ser
             f'[models."{CODEX_MODEL}"]\nengine = "upstream"\nbase_url = "{standin.url}"\ntarget = "{MODEL}"\n'
             f'api_key = "{KEY}"\nprofile = "{profile}"\ncontext_window = 131072\n'
         )
-        server = start(tmp_path / "home", config=config)
+        server = start(tmp_path_factory.mktemp(name) / "home", config=config)
         yield server, standin
         server.stop()
+
+
+@pytest.fixture
+def behind(serving: tuple[Server, StandIn]) -> tuple[Server, StandIn]:
+    """The same, with a server that was asked nothing yet."""
+    serving[1].bodies.clear()
+    return serving
 
 
 @pytest.mark.parametrize("program", ["openai_agents_loop.py", "langchain_loop.py"])

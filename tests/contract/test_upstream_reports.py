@@ -326,6 +326,30 @@ async def test_how_long_to_wait_stands_in_the_error(error: dict[str, Any], wait:
         assert caught.value.retry_after == wait
 
 
+@pytest.mark.parametrize(
+    ("words", "efforts"),
+    [
+        ("`reasoning_effort` must be one of `none` or `default`", {"none": "none", "low": "default", "max": "default"}),
+        ("body.reasoning_effort: Input should be 'low', 'medium' or 'high'", {"none": "low", "minimal": "low", "medium": "medium", "max": "high"}),
+        ("Unsupported value: 'minimal' is not supported with the 'gpt-5.1' model. Supported values are: 'none', 'low', 'medium', and 'high'. (reasoning_effort)", {"minimal": "low", "none": "none", "xhigh": "high"}),
+    ],
+    ids=["Groq's Qwen3", "Cerebras", "OpenAI"],
+)  # fmt: skip
+async def test_efforts_that_a_server_names_are_learned(words: str, efforts: dict[str, str]) -> None:
+    """Which efforts there are is up to the model: after one refusal, others go as the nearest."""
+    refusal = json.dumps({"error": {"message": words, "type": "invalid_request_error"}}).encode()
+    answer_ = frames(chunk({"content": "Yes."}, "stop"))
+    unknown = next(effort for effort, sent in efforts.items() if effort != sent)
+    async with recorded(answer_, refusals=[(400, refusal)]) as server:
+        engine = engine_at(server.url)
+        await answer(engine, asking("Go.", reasoning_effort=unknown))
+        for effort in efforts:
+            await answer(engine, asking("Go.", reasoning_effort=effort))
+        await engine.stop()
+    sent = [body["reasoning_effort"] for body in server.bodies]
+    assert sent == [unknown, efforts[unknown], *efforts.values()]
+
+
 async def test_a_field_that_a_server_refuses_is_learned() -> None:
     """`max_tokens` becomes `max_completion_tokens` where the server says so, and stays so."""
     said = b'{"error": {"message": "Unsupported parameter: \'max_tokens\' is not supported with this model.", "code": "unsupported_parameter", "param": "max_tokens"}}'

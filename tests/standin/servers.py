@@ -585,6 +585,120 @@ GEMINI = Behaviour(
     check=_gemini_check,
 )
 
+# --- Groq -------------------------------------------------------------------------------------------------------------
+
+
+def _groq(turn: Turn) -> Iterator[Chunk]:
+    yield chunk({"role": "assistant", "content": ""}, x_groq={"id": "req_1"})
+    for piece in pieces(turn.reasoning):
+        yield chunk({"reasoning": piece, "channel": "analysis"})
+    for piece in pieces(turn.text):
+        yield chunk({"content": piece})
+    for delta in _calls(turn, index=lambda number: number, split=False, ids="fc_%024d"):
+        yield chunk(delta)
+    usage = {**usage_openai(), "queue_time": 0.01, "prompt_time": 0.002, "completion_time": 0.05}
+    yield chunk({}, _reason(turn), x_groq={"id": "req_1", "usage": usage})
+    yield "data: [DONE]"
+
+
+def _groq_check(body: dict[str, Any]) -> None:
+    """As gpt-oss behind it takes efforts."""
+    if body.get("reasoning_effort", "low") not in ("low", "medium", "high"):
+        words = "`reasoning_effort` must be one of `low`, `medium`, or `high`"
+        raise Refused(400, openai_error(words))
+    _check_messages(
+        body,
+        lambda number, name: (
+            f"'messages.{number}' : for 'role:assistant' the following must be satisfied"
+            f"[('messages.{number}' : property '{name}' is unsupported)]"
+        ),
+        openai_error,
+    )
+
+
+def _check_messages(
+    body: dict[str, Any], words: Callable[[int, str], str], envelope: Callable[[str], Any]
+) -> None:
+    """Refuse a message with a field that is none of theirs."""
+    for number, message in enumerate(body["messages"]):
+        for name in message.keys() - {"role", "content", "name", "reasoning", "tool_calls", "tool_call_id"}:
+            raise Refused(400, envelope(words(number, name)))
+
+
+GROQ = Behaviour(
+    name="groq",
+    stream=_groq,
+    fields=frozenset(
+        (COMMON | {"max_tokens", "max_completion_tokens", "parallel_tool_calls", "reasoning_effort"})
+        - {"stream_options", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty"}
+    ),
+    overflow=(
+        400,
+        openai_error(
+            "Please reduce the length of the messages or completion.", "context_length_exceeded", "messages"
+        ),
+    ),
+    check=_groq_check,
+)
+
+# --- Cerebras ---------------------------------------------------------------------------------------------------------
+
+
+def _cerebras(turn: Turn) -> Iterator[Chunk]:
+    yield chunk({"role": "assistant"})
+    for piece in pieces(turn.reasoning):
+        yield chunk({"reasoning": piece})
+    for piece in pieces(turn.text):
+        yield chunk({"content": piece})
+    for delta in _calls(turn, index=lambda number: number, split=False, ids="%09d"):
+        yield chunk(delta)
+    yield chunk({}, _reason(turn), usage=usage_openai(), time_info={"queue_time": 0.0001})
+    yield "data: [DONE]"
+
+
+def _bare_error(message: str) -> dict[str, Any]:
+    """Cerebras' errors have no envelope."""
+    return {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": "validation_error",
+        "code": "wrong_api_format",
+    }
+
+
+def _cerebras_check(body: dict[str, Any]) -> None:
+    if body.get("reasoning_effort", "low") not in ("low", "medium", "high"):
+        raise Refused(422, _bare_error("body.reasoning_effort: Input should be 'low', 'medium' or 'high'"))
+    _check_messages(
+        body,
+        lambda number, name: (
+            f"messages.{number}.assistant.{name}: property 'messages.{number}.assistant.{name}' is unsupported"
+        ),
+        _bare_error,
+    )
+
+
+CEREBRAS = Behaviour(
+    name="cerebras",
+    stream=_cerebras,
+    fields=frozenset(
+        COMMON
+        | {"max_tokens", "max_completion_tokens", "parallel_tool_calls", "logit_bias", "reasoning_effort"}
+        | {"disable_reasoning"}
+    ),
+    overflow=(
+        400,
+        {
+            **_bare_error(
+                f"Please reduce the length of the messages or completion. Current length is 5000 while limit is {WINDOW}"
+            ),
+            "code": "context_length_exceeded",
+        },
+    ),
+    check=_cerebras_check,
+    images=False,
+)
+
 SERVERS = {
     one.name: one
     for one in (
@@ -599,5 +713,7 @@ SERVERS = {
         DEEPSEEK,
         MISTRAL,
         GEMINI,
+        GROQ,
+        CEREBRAS,
     )
 }

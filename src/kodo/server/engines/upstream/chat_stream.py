@@ -1,7 +1,8 @@
 """The chunks of a Chat Completions stream as events, in whichever form the server has them.
 
-Accepts content as text or parts, reasoning under three names or in the text, deltas and usage that are null, ends that
-have other names or are missing before ``[DONE]``, and a whole answer where a stream was asked for.
+Accepts content as text or parts, reasoning under three names or in the text, calls as fields or in the text, deltas and
+usage that are null, ends that have other names or are missing before ``[DONE]``, and a whole answer where a stream was
+asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from kodo.server.engines.upstream.finish_reasons import read_finish_reason
 from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues, mask
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.refusal import says_error
+from kodo.server.engines.upstream.text_calls import TextCalls
 from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
 from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls
 from kodo.server.engines.upstream.unknown_tools import UnknownCall
@@ -46,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN: Final = 4
 """What an answer is counted as where its server reports no usage."""
+_CLOSE: Final = "</think>"
+"""In a text of its own, it closes thoughts that no mark opened: they were taken for text, and will not be next time."""
 _TEXT_FIELDS: Final = ("text", "content", "thinking", "summary")
 
 
@@ -73,16 +77,25 @@ class ChatStream:
         origin: str,
         secrets: HiddenValues = NOTHING_HIDDEN,
         used_ids: Collection[str] = (),
+        *,
         stops: Collection[str] = (),
+        text_calls: TextCalls | None = None,
+        expects_thoughts: bool = False,
+        whole: bool = False,
     ) -> None:
         """``labels``: what the offered functions stand for; ``secrets``: what no message may show; ``used_ids``: of the
-        calls before this answer; ``stops``: the stop strings that the client set."""
+        calls before this answer; ``stops``: the stop strings that the client set; ``text_calls``: finds calls in the text,
+        where tools are offered; ``expects_thoughts``: the text is expected to begin with thoughts that no mark opens;
+        ``whole``: nobody reads the answer before its end."""
         self._stops = stops
+        self._text_calls = text_calls
+        self._expects_thoughts = expects_thoughts
         self._profile = profile
         self._origin = origin
         self._secrets = secrets
         self._calls = ToolCalls(labels, origin, profile.echo, used_ids)
-        self._channels = TextChannels()
+        self._channels = TextChannels(waits=expects_thoughts or whole)
+        self._closed_in_text = False
         self._reasoning_open = False
         self._details: list[dict[str, Any]] = []
         self._waiting: list[EngineEvent] = []
@@ -106,6 +119,13 @@ class ChatStream:
     def ended(self) -> bool:
         """Whether the server said why the answer ended: all of it is here."""
         return self._reason is not None
+
+    @property
+    def unopened_thoughts(self) -> bool | None:
+        """Whether the text began with thoughts that no mark had opened. None: it does not show."""
+        if self._channels.unopened or self._closed_in_text:
+            return True
+        return False if self._characters and self._reason == "stop" else None
 
     def feed(self, data: bytes) -> list[EngineEvent]:
         """The events that one event of the server stands for.
@@ -142,7 +162,9 @@ class ChatStream:
             EngineFailed: the stream ended in the middle of the answer.
         """
         reason = self._end(cap)
-        events = [*self._segments(self._channels.flush())]
+        cut = self._expects_thoughts and reason == "length"
+        events = [*self._segments(self._channels.flush(cut_in_thought=cut))]
+        events.extend(self._finish_text(complete=reason == "stop"))
         events.extend(self._leave_reasoning())
         if self._details:  # sent behind the reasoning, or without any
             fields = {"reasoning_details": self._details}
@@ -181,10 +203,14 @@ class ChatStream:
             return []  # some servers end with the whole message once more
         if choice.logprobs is not None:
             self._logprobs += _read_logprobs(choice.logprobs)
-        if self._is_plain and (text := delta.only_text):
+        if self._is_plain and (text := delta.only_text) and self._hands_on(text):
             self._characters += len(text)
             return [TextDelta(text=text)]
         return list(self._read(delta))
+
+    def _hands_on(self, text: str) -> bool:
+        """Whether a text of a plain answer has nothing in it that is looked for."""
+        return _CLOSE not in text and (self._text_calls is None or self._text_calls.hands_on(text))
 
     def _note_counts(self, usage: Any) -> None:
         if usage is not None and (counts := read_usage(usage)) is not None:
@@ -215,6 +241,7 @@ class ChatStream:
             self._merge_details(delta.reasoning_details)
         reasoning = _text(delta.reasoning_content) or _text(delta.reasoning) or _text(delta.reasoning_details)
         if reasoning:
+            yield from self._segments(self._channels.stop_waiting())
             yield from self._reasoning(reasoning)
         if delta.content:
             if isinstance(delta.content, str):
@@ -226,6 +253,8 @@ class ChatStream:
             yield from self._text(delta.refusal)
         if delta.tool_calls:
             yield from self._segments(self._channels.flush())
+            yield from self._let_text_go()
+            self._text_calls = None  # this server has a parser
             yield from self._leave_reasoning()
             parts = delta.tool_calls if isinstance(delta.tool_calls, list) else [delta.tool_calls]
             for part in parts:
@@ -264,6 +293,7 @@ class ChatStream:
             elif segment.kind == "reasoning":
                 yield from self._reasoning(segment.text)
             elif segment.kind == "call":
+                yield from self._let_text_go()
                 yield from self._leave_reasoning()
                 yield from self._calls.begin(segment.text)
             else:
@@ -272,6 +302,28 @@ class ChatStream:
 
     def _text(self, text: str) -> Iterator[EngineEvent]:
         self._characters += len(text)
+        self._closed_in_text = self._closed_in_text or text.strip() == _CLOSE
+        yield from self._say(text if self._text_calls is None else self._text_calls.feed(text))
+
+    def _let_text_go(self) -> Iterator[EngineEvent]:
+        """Something else than text follows: what was held back of the text is text."""
+        if self._text_calls is not None:
+            yield from self._say(self._text_calls.let_go())
+
+    def _finish_text(self, *, complete: bool) -> Iterator[EngineEvent]:
+        """The rest of the text, or the calls that it is."""
+        if self._text_calls is None:
+            return
+        text, calls = self._text_calls.finish(complete=complete)
+        yield from self._say(text)
+        for call in calls:
+            yield from self._leave_reasoning()
+            yield from self._calls.begin(call.name)
+            yield from self._calls.extend(call.arguments)
+
+    def _say(self, text: str) -> Iterator[EngineEvent]:
+        if not text:
+            return
         yield from self._leave_reasoning()
         logprobs, self._logprobs = self._logprobs, ()
         yield from self._outside_calls(TextDelta(text=text, logprobs=logprobs))
@@ -279,6 +331,7 @@ class ChatStream:
     def _reasoning(self, text: str) -> Iterator[EngineEvent]:
         if not text:
             return
+        yield from self._let_text_go()
         self._characters += len(text)
         events = list(self._outside_calls(ReasoningDelta(text=text)))
         self._reasoning_open = self._reasoning_open or any(

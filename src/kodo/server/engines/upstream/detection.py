@@ -27,6 +27,8 @@ _HOSTS: Final = (
     ("api.deepseek.com", "deepseek"),
     ("api.mistral.ai", "mistral"),
     ("generativelanguage.googleapis.com", "gemini"),
+    ("api.groq.com", "groq"),
+    ("api.cerebras.ai", "cerebras"),
 )
 _OWNERS: Final = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "library": "ollama", "organization_owner": "lmstudio"}  # fmt: skip
 _WINDOWS: Final = (

@@ -87,6 +87,11 @@ class ResponsesStream:
         """Whether the last event was seen."""
 
     @property
+    def unopened_thoughts(self) -> bool | None:
+        """Such a server tells thoughts from text."""
+        return None
+
+    @property
     def ended(self) -> bool:
         """Whether the server said why the answer ended: all of it is here."""
         return self._reason is not None

@@ -18,6 +18,7 @@ from kodo.server.engines.upstream import counting
 from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
+from kodo.server.engines.upstream.efforts import effort_at, nearest_effort, offered_efforts, with_effort
 from kodo.server.engines.upstream.error_translation import translate
 from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.merging import merge_deltas
@@ -27,6 +28,8 @@ from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
 from kodo.server.engines.upstream.sse import EventParser
+from kodo.server.engines.upstream.text_calls import TextCalls
+from kodo.server.engines.upstream.text_channels import may_open_thoughts
 from kodo.server.engines.upstream.unknown_tools import UnknownCall, with_tool_error
 from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
@@ -77,6 +80,10 @@ class AnswerReader(Protocol):
     def unknown_calls(self) -> list[UnknownCall]:
         """Calls of tools that were not offered, where nothing else was called."""
 
+    @property
+    def unopened_thoughts(self) -> bool | None:
+        """Whether the text began with thoughts that no mark had opened. None: it does not show."""
+
     def feed(self, data: bytes) -> list[EngineEvent]:
         """The events that one event of the server stands for."""
 
@@ -104,6 +111,10 @@ class Target:
         self._rules: set[str] = set()
         """What the server was found to refuse about messages."""
         self._max_tokens: str | None = None
+        self._efforts: tuple[str, ...] = ()
+        """The efforts that the server said it has."""
+        self._expects_thoughts = may_open_thoughts(options.model)
+        """Whether the text of an answer is expected to begin with thoughts that no mark opens: as the last one did."""
         self._asked_at = float("-inf")
         self._secrets = _secrets(options)
         self._connect()
@@ -218,6 +229,8 @@ class Target:
                     for event in merge_deltas(batch) if prompt.whole else batch:
                         yield event
             last = reader.finish(estimate, left)
+            if reader.unopened_thoughts is not None:
+                self._expects_thoughts = reader.unopened_thoughts
             unknown = reader.unknown_calls
             end = last.pop()
             for event in last:
@@ -241,7 +254,13 @@ class Target:
         given = (request.labels, self.profile, self._origin, self._secrets, used_ids)
         if self.options.api == "responses":
             return ResponsesStream(*given)
-        return ChatStream(*given, stops=prompt.sampling.stop)
+        return ChatStream(
+            *given,
+            stops=prompt.sampling.stop,
+            text_calls=_text_calls(request.body),
+            expects_thoughts=self._expects_thoughts,
+            whole=prompt.whole,
+        )
 
     async def _events(
         self, body: dict[str, Any], cap: int | None, reader: AnswerReader
@@ -296,7 +315,11 @@ class Target:
             if exchange.status == 200:
                 return exchange
             refusal = await self._refusal(exchange)
-            if not self._learn(refusal, cap) and not self._learn_messages(refusal, body):
+            if not (
+                self._learn(refusal, cap)
+                or self._learn_efforts(refusal, body)
+                or self._learn_messages(refusal, body)
+            ):
                 raise self._error(refusal, exchange.headers)
 
     def _final_body(self, body: dict[str, Any], cap: int | None) -> dict[str, Any]:
@@ -305,6 +328,8 @@ class Target:
             final[self._max_tokens_field] = cap
         if self.options.api != "responses" and "stream_options" not in self.profile.omit:
             final.setdefault("stream_options", {"include_usage": True})
+        if self._efforts and (effort := effort_at(final, self._effort_field)):
+            final = with_effort(final, self._effort_field, nearest_effort(effort, self._efforts))
         for name in self._refused:
             final.pop(name, None)
         if self._rules and "messages" in final:
@@ -316,6 +341,10 @@ class Target:
         if self.options.api == "responses":
             return "max_output_tokens"
         return self._max_tokens or self.profile.max_tokens
+
+    @property
+    def _effort_field(self) -> str:
+        return "reasoning.effort" if self.options.api == "responses" else self.profile.effort
 
     async def _refusal(self, exchange: HttpExchange) -> UpstreamRefusal:
         try:
@@ -338,6 +367,16 @@ class Target:
         else:
             return False
         logger.info("upstream server %s refuses the field %s; it is left out from now on", self.name, name)
+        return True
+
+    def _learn_efforts(self, refusal: UpstreamRefusal, body: dict[str, Any]) -> bool:
+        """Whether the request can be sent again with another effort, after the server named those that it has."""
+        effort = effort_at(body, self._effort_field)
+        efforts = () if self._efforts or effort is None else offered_efforts(refusal)
+        if not efforts or effort in efforts:
+            return False
+        self._efforts = efforts
+        logger.info("upstream server %s has the efforts %s; others go as the nearest", self.name, efforts)
         return True
 
     def _learn_messages(self, refusal: UpstreamRefusal, body: Mapping[str, Any]) -> bool:
@@ -389,6 +428,15 @@ def _feed(reader: AnswerReader, batch: Sequence[bytes]) -> tuple[list[EngineEven
     except ServiceError as error:
         return events, error
     return events, None
+
+
+def _text_calls(body: Mapping[str, Any]) -> TextCalls | None:
+    """What finds calls in the text of an answer, where the request offers tools."""
+    if body.get("tool_choice") == "none" or not body.get("tools"):
+        return None
+    functions = (tool["function"] for tool in body["tools"])
+    schemas = {function["name"]: function.get("parameters") or {} for function in functions}
+    return TextCalls(schemas, objects="response_format" not in body)
 
 
 def _secrets(options: TargetOptions) -> HiddenValues:

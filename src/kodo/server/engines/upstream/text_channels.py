@@ -3,6 +3,9 @@
 Servers without a parser for a model send its marks as they were written. They are recognised at the beginning of the
 text only, so that an answer about such marks stays whole. Sources: the templates of Qwen3 and DeepSeek, Gemini's
 ``<thought>``, Magistral's ``[THINK]``, Kimi's and Seed-OSS' templates, and OpenAI's Harmony format.
+
+Some templates (DeepSeek-R1's, those of Qwen3's thinking models) open the thoughts in the prompt: the text begins with them,
+and only a closing mark tells. Where that may be, the text waits for the mark or the end of the answer.
 """
 
 from __future__ import annotations
@@ -26,6 +29,21 @@ _OPENERS: Final = (*_THINK, *_THINK.values(), _CHANNEL, _START, _CALL)
 """A closing mark, too: the thoughts before it were sent apart, or there are none."""
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
+_CLOSE: Final = re.compile("|".join(re.escape(mark) for mark in _THINK.values()))
+_MAX_CLOSE: Final = max(len(mark) for mark in _THINK.values())
+_FENCE: Final = "```"
+_QUOTED_BEFORE: Final = (" ", "\t", "`", '"', "'", "(")
+_QUOTED_BEHIND: Final = (" ", "\t", "`", '"', "'", ")", ".", ",", ";", ":", "!", "?")
+"""A mark that is written about stands in a sentence. A model's own follows its last thought, and nothing is on its line
+but, with some models, the answer."""
+_THINKING_NAMES: Final = re.compile(
+    r"(?i)(?:^|[-_./: ])(?:r1|qwq|thinking|think|reasoner|reasoning)(?:$|[-_.:@ ])"
+)
+
+
+def may_open_thoughts(model: str) -> bool:
+    """Whether a model's name is one of those whose templates open the thoughts in the prompt."""
+    return _THINKING_NAMES.search(model) is not None
 
 
 class ChannelSegment(NamedTuple):
@@ -36,10 +54,17 @@ class ChannelSegment(NamedTuple):
 
 
 class TextChannels:
-    """Splits the text of one answer."""
+    """Splits the text of one answer. ``waits``: thoughts may come first that no mark opens."""
 
-    def __init__(self) -> None:
-        self._mode: Literal["start", "think", "plain", "harmony"] = "start"
+    def __init__(self, *, waits: bool = False) -> None:
+        self._mode: Literal["start", "unopened", "think", "plain", "harmony"] = "start"
+        self._waits = waits
+        self._waiting: list[str] = []
+        """The text so far, in the mode ``unopened``."""
+        self._tail = ""
+        """Its end."""
+        self.unopened = False
+        """Whether thoughts were closed that no mark had opened."""
         self._pending = ""
         self._close = ""
         self._trim = False
@@ -54,11 +79,27 @@ class TextChannels:
         """What is certain so far."""
         if self.is_plain:
             return [ChannelSegment("text", text)] if text else []
+        if self._mode == "unopened":
+            return list(self._wait(text))
         self._pending += text
         return list(self._split())
 
-    def flush(self) -> list[ChannelSegment]:
-        """The rest, at the end of the answer."""
+    def stop_waiting(self) -> list[ChannelSegment]:
+        """The server sends thoughts apart: what waited is text."""
+        self._waits = False
+        if self._mode != "unopened":
+            return []
+        self._mode = "plain"
+        text = "".join(self._waiting)
+        self._waiting = []
+        return [ChannelSegment("text", text)]
+
+    def flush(self, *, cut_in_thought: bool = False) -> list[ChannelSegment]:
+        """The rest, at the end of the answer. ``cut_in_thought``: text that waits is a thought that a limit cut."""
+        if self._mode == "unopened":
+            segments = [*self._look(ended=True), *self.stop_waiting()]
+            kept = not self.unopened and cut_in_thought
+            return [ChannelSegment("reasoning", one.text) for one in segments] if kept else segments
         text, self._pending = self._pending, ""
         if not text:
             return []
@@ -77,15 +118,22 @@ class TextChannels:
             if opener is None:
                 if any(mark.startswith(text) for mark in _OPENERS):
                     return  # nothing but white space, or the beginning of a mark
+                if self._waits:
+                    self._mode, text, self._pending = "unopened", self._pending, ""
+                    yield from self._wait(text)
+                    return
                 self._mode = "plain"
             elif opener in _THINK:
-                self._mode, self._close = "think", _THINK[opener]
-                self._pending = text[len(opener) :].lstrip("\n")
+                self._mode, self._close, self._trim = "think", _THINK[opener], True
+                self._pending = text[len(opener) :]
             elif opener in _THINK.values():
                 self._mode, self._pending, self._trim = "plain", text[len(opener) :], True
             else:
                 self._mode, self._pending = "harmony", text
         if self._mode == "think":
+            if self._trim:  # line breaks behind the mark are not the model's thoughts
+                self._pending = self._pending.lstrip("\n")
+                self._trim = not self._pending
             before, closed, after = self._pending.partition(self._close)
             if closed:
                 if before.rstrip():
@@ -101,6 +149,37 @@ class TextChannels:
                 yield ChannelSegment("text", text)
         if self._mode == "harmony":
             yield from self._harmony()
+
+    def _wait(self, text: str) -> Iterator[ChannelSegment]:
+        """More text of which it is not known whether it is thoughts."""
+        self._waiting.append(text)
+        self._tail += text
+        if _CLOSE.search(self._tail):
+            yield from self._look(ended=False)
+        self._tail = self._tail[-_MAX_CLOSE:]
+
+    def _look(self, *, ended: bool) -> Iterator[ChannelSegment]:
+        """Split the text at the mark that closes the thoughts, if it is there."""
+        text = "".join(self._waiting)
+        self._waiting = [text]
+        for found in _CLOSE.finditer(text):
+            thoughts, behind = text[: found.start()], text[found.end() :]
+            if not behind and not ended:
+                return  # what follows the mark says whether it is one
+            if (
+                thoughts.count(_FENCE) % 2
+                or thoughts.endswith(_QUOTED_BEFORE)
+                or behind.startswith(_QUOTED_BEHIND)
+                or any(opener in thoughts for opener, close in _THINK.items() if close == found[0])
+            ):
+                continue
+            self._waiting = []
+            self.unopened = True
+            if thoughts.strip():
+                yield ChannelSegment("reasoning", thoughts.strip("\n"))
+            self._mode, self._pending, self._trim = "plain", behind, True
+            yield from self._split()
+            return
 
     def _harmony(self) -> Iterator[ChannelSegment]:
         while self._pending:

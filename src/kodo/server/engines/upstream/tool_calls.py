@@ -10,7 +10,6 @@ JSON string: what is handed out is one object.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.engines.upstream.chat_request import ToolLabel
-from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
+from kodo.server.engines.upstream.names import MAX_CALL_ID, nearest_name, short_call_id
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.lifecycle.ports import CallDelta, CallStart, EngineEvent, ProviderFields, ProviderState
 from kodo.server.wire.foreign_json import NotJson, read_json
@@ -44,9 +43,6 @@ class CallPart(Struct, frozen=True):
 
 _PLACEHOLDERS: Final = ("", "{}", "[]", "null", '""')
 """Arguments that say that there are none, or none yet."""
-_PREFIXES: Final = ("functions.", "functions__", "default_api.", "default_api:", "tools.")
-_NUMBERED: Final = re.compile(r":\d+$")
-"""Kimi's models write ``functions.NAME:0``."""
 
 
 @dataclass
@@ -233,9 +229,10 @@ class ToolCalls:
 
     def _write(self, call: _Call) -> Iterator[EngineEvent]:
         if not call.started:
-            call.label = self._labels.get(call.name) or _nearest(call.name, self._labels)
-            if call.label is None:
+            title = nearest_name(call.name, self._labels)
+            if title is None:
                 return
+            call.label = self._labels[title]
             call.started = True
             yield self._start(call, call.label)
         if call.label is not None and call.label.kind != "custom" and not call.held:
@@ -296,17 +293,3 @@ def _custom_input(text: str) -> str:
         (value["input"],) = value.values()
     given = value.get("input", "")
     return given if isinstance(given, str) else text
-
-
-def _nearest(name: str, labels: Mapping[str, ToolLabel]) -> ToolLabel | None:
-    """The tool that a name means which models write a little otherwise: ``functions.x``, other case, dashes, a mark of
-    gpt-oss' channels behind it."""
-
-    def plain(text: str) -> str:
-        text = _NUMBERED.sub("", text.partition("<|")[0].strip(" \n\"'"))
-        for prefix in _PREFIXES:
-            text = text.removeprefix(prefix)
-        return text.replace("-", "_").lower()
-
-    found = [label for title, label in labels.items() if plain(title) == plain(name)]
-    return found[0] if len(found) == 1 else None

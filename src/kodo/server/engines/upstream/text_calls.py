@@ -1,0 +1,128 @@
+"""Finds the calls in the text of an answer, while it comes.
+
+A server that runs without a parser for its model's calls sends them as the model wrote them. They are taken for calls only
+where nothing else can be meant (docs/decisions/calls-as-text.md): a tool is offered under that name, the block ends the
+answer, and it is not quoted or in a fence of code. What begins such a block is held back until that is known; all other
+text is handed on at once, but for an end that may be the beginning of a mark, and white space in front of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kodo.server.engines.upstream.written_calls import (
+    MARKS,
+    WORD_MARKS,
+    Schemas,
+    WrittenCall,
+    may_be_calls,
+    read_calls,
+)
+
+_MARK: Final = re.compile("|".join(re.escape(mark) for mark in MARKS))
+_MAX_MARK: Final = max(len(mark) for mark in MARKS)
+_FENCE: Final = "```"
+_QUOTES: Final = ("`", '"', "'")
+_SPECIAL: Final = re.compile("[<\\[`\"']")
+_OBJECTS: Final = ('{"name":', '{"type":"function"')
+"""How an object begins that is a call, without white space."""
+FIRST_LOOK: Final = 64
+"""Characters of a block at which it is looked at first; then at twice as many each time."""
+
+
+class TextCalls:
+    """The text of one answer. ``schemas``: of the offered functions; ``objects``: whether an answer that is one object may
+    be a call, which it is not where the client asked for JSON."""
+
+    def __init__(self, schemas: Schemas, *, objects: bool = True) -> None:
+        self._schemas = schemas
+        self._objects = objects
+        self._pending = ""
+        self._holds = False
+        """Whether ``_pending`` is a block that may become calls."""
+        self._look_at = FIRST_LOOK
+        self._begun = False
+        """Whether text was handed on that is not white space."""
+        self._fenced = False
+        self._quote = False
+        """Whether the text that was handed on ends with a quote."""
+
+    def hands_on(self, text: str) -> bool:
+        """Whether a text can be handed on as it is, without :meth:`feed`."""
+        plain = self._begun and not self._pending and not self._quote
+        return plain and not text[-1:].isspace() and _SPECIAL.search(text) is None
+
+    def feed(self, text: str) -> str:
+        """More text; what is certain to be text of the answer."""
+        self._pending += text
+        certain = ""
+        while True:
+            if self._holds:
+                if len(self._pending) < self._look_at:
+                    return certain
+                if may_be_calls(self._pending, self._schemas):
+                    self._look_at = 2 * len(self._pending)
+                    return certain
+                certain += self._pass_mark()
+            at = self._find()
+            if at is None:
+                return certain + self._pass(len(self._pending) - self._uncertain())
+            certain += self._pass(at)
+            self._holds, self._look_at = True, FIRST_LOOK
+
+    def let_go(self) -> str:
+        """What was held back: something else than text follows, so it is no block of calls."""
+        self._holds = False
+        return self._pass(len(self._pending))
+
+    def finish(self, *, complete: bool) -> tuple[str, tuple[WrittenCall, ...]]:
+        """The rest at the end of the answer: text, or calls. ``complete``: the model ended it, and not a limit."""
+        if self._holds and complete and (calls := read_calls(self._pending, self._schemas)):
+            self._pending = ""
+            return "", calls
+        return self.let_go(), ()
+
+    def _find(self) -> int | None:
+        """Where a block may begin, with the white space in front of it; None: nowhere."""
+        text = self._pending
+        if not self._begun and self._objects and text.lstrip().startswith("{"):
+            written = "".join(text[: 4 * _MAX_MARK].split())
+            if any(written.startswith(begun) for begun in _OBJECTS):
+                return 0
+        for found in _MARK.finditer(text):
+            before = text[: found.start()]
+            fenced = self._fenced ^ bool(before.count(_FENCE) % 2)
+            words = before.rstrip()
+            starts_line = "\n" in before[len(words) :] or not (words or self._begun)
+            quoted = before.endswith(_QUOTES) or (self._quote and not before)
+            if not (fenced or quoted or (found[0] in WORD_MARKS and not starts_line)):
+                return len(words)
+        return None
+
+    def _uncertain(self) -> int:
+        """Characters at the end that cannot be handed on yet."""
+        text = self._pending
+        written = "".join(text.split()) if self._objects and not self._begun else ""
+        if written and any(begun.startswith(written) for begun in _OBJECTS):
+            return len(text)
+        cut = max(text.rfind("<", -_MAX_MARK), text.rfind("[", -_MAX_MARK))
+        if cut < 0 or not any(mark.startswith(text[cut:]) for mark in MARKS):
+            cut = len(text)
+        words = text[:cut].rstrip()
+        if not words.endswith(_FENCE):
+            words = words.rstrip("`")  # a fence may be sent in pieces
+        return len(text) - len(words)
+
+    def _pass_mark(self) -> str:
+        """Hand on the mark of a block that is none."""
+        self._holds = False
+        blank = len(self._pending) - len(self._pending.lstrip())
+        return self._pass(blank + 1)
+
+    def _pass(self, size: int) -> str:
+        passed, self._pending = self._pending[:size], self._pending[size:]
+        self._begun = self._begun or bool(passed.strip())
+        self._fenced ^= bool(passed.count(_FENCE) % 2)
+        self._quote = passed.endswith(_QUOTES) if passed else self._quote
+        return passed

@@ -1,0 +1,335 @@
+"""Servers without a parser for their model: its thoughts and calls come as text, in the model's own form."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.contract.engines import Answered, answer, asking
+from tests.contract.upstream_reports import USAGE, call, chunk, engine_at
+from tests.standin.recorded import frames, recorded
+
+from kodo.server.engines.upstream.engine import UpstreamEngine
+from kodo.server.lifecycle.ports import CallStart, ReasoningDelta, TextDelta
+from kodo.server.wire.tools import CustomTool, FunctionTool, JsonObjectFormat
+
+TOOLS = (
+    FunctionTool(
+        name="get_weather",
+        parameters={
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "days": {"type": "integer"},
+                "details": {"type": "object"},
+                "unit": {"enum": ["c", "f"]},
+                "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            },
+        },
+    ),
+    FunctionTool(name="get_time"),
+    CustomTool(name="patch"),
+)
+PARIS, TWO_DAYS, NONE = '{"city":"Paris"}', '{"city":"Paris","days":2}', "{}"
+FENCE = "```"
+
+
+async def hears(
+    text: str | Sequence[str | dict[str, Any]],
+    *,
+    reason: str = "stop",
+    size: int | None = 3,
+    model: str = "m",
+    **options: Any,
+) -> Answered:
+    """What the engine makes of a text, streamed in deltas of ``size`` characters, or (None) as one object."""
+    async with speaking(text, reason=reason, size=size, model=model) as engine:
+        return await answer(engine, asking("Go.", **{"tools": TOOLS, **options}))
+
+
+@asynccontextmanager
+async def speaking(
+    *texts: str | Sequence[str | dict[str, Any]], reason: str = "stop", size: int | None = 3, model: str = "m"
+) -> AsyncIterator[UpstreamEngine]:
+    """An engine in front of a server that answers with these texts, one after the other."""
+    bodies, form = [], "text/event-stream"
+    for text in texts:
+        if size is None:
+            message = {"role": "assistant", "content": text}
+            bodies.append(json.dumps({"choices": [{"message": message, "finish_reason": reason}], "usage": USAGE}).encode())  # fmt: skip
+            form = "application/json"
+        else:
+            deltas = [{"content": one} for one in _pieces(text, size)] if isinstance(text, str) else text
+            deltas = [{"content": one} if isinstance(one, str) else one for one in deltas]
+            bodies.append(frames(*(chunk(delta) for delta in deltas), chunk({}, reason)))
+    async with recorded(*bodies, content_type=form) as server:
+        engine = engine_at(server.url, model=model)
+        try:
+            yield engine
+        finally:
+            await engine.stop()
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    return (text[at : at + size] for at in range(0, len(text), size))
+
+
+def calls(got: Answered) -> list[tuple[str, str]]:
+    """Names and arguments."""
+    return [(start.name, text) for start, text in got.calls]
+
+
+CALLS = {
+    "Hermes and Qwen3": (
+        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+        [("get_weather", PARIS)],
+    ),
+    "two of them": (
+        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "the mark inside of an argument": (
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "</tool_call> {\\"a\\"}"}}</tool_call>',
+        [("get_weather", '{"city":"</tool_call> {\\"a\\"}"}')],
+    ),
+    "arguments as a text, the end left out": (
+        '<tool_call>\n{"name": "get_weather", "arguments": "{\\"city\\": \\"Paris\\"}"}',
+        [("get_weather", PARIS)],
+    ),
+    "Qwen3-Coder": (
+        "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
+        [("get_weather", TWO_DAYS)],
+    ),
+    "Qwen3-Coder without the outer mark": (
+        "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>",
+        [("get_weather", PARIS)],
+    ),
+    "Qwen3-Coder, values by their schema": (
+        '<tool_call>\n<function=get_weather>\n<parameter=city>\n2\n</parameter>\n<parameter=details>\n{"a": [1]}\n</parameter>\n<parameter=unit>\nc\n</parameter>\n<parameter=note>\nnull\n</parameter>\n<parameter=other>\nTrue\n</parameter>\n</function>\n</tool_call>',
+        [("get_weather", '{"city":"2","details":{"a":[1]},"unit":"c","note":null,"other":true}')],
+    ),
+    "Qwen3-Coder, code with such marks": (
+        "<tool_call>\n<function=patch>\n<parameter=input>\nif a:\n    b = '</parameter>'\n\n</parameter>\n</function>\n</tool_call>",
+        [("patch", "if a:\n    b = '</parameter>'\n")],
+    ),
+    "GLM": (
+        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>",
+        [("get_weather", TWO_DAYS)],
+    ),
+    "GLM without arguments": ("<tool_call>get_time</tool_call>", [("get_time", NONE)]),
+    "Mistral, a list": (
+        '[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}, "id": "abcdefghi"}]',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Mistral, names": (
+        '[TOOL_CALLS]get_weather[ARGS]{"city": "Paris"}[TOOL_CALLS]get_time[CALL_ID]abcdefghi[ARGS]{}',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Mistral, the inner marks left out": ('[TOOL_CALLS]get_weather{"city": "Paris"}', [("get_weather", PARIS)]),
+    "Llama 3": (
+        '<|python_tag|>{"type": "function", "name": "get_weather", "parameters": {"city": "Paris"}}; {"name": "get_time", "parameters": {}}',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Llama 3 without its mark": ('{"name": "get_weather", "parameters": {"city": "Paris"}}', [("get_weather", PARIS)]),
+    "Llama 3.1's functions": ('<function=get_weather>{"city": "Paris"}</function>', [("get_weather", PARIS)]),
+    "DeepSeek-V3 and R1": (
+        f'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n{FENCE}json\n{{"city": "Paris"}}\n{FENCE}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        [("get_weather", PARIS)],
+    ),
+    "DeepSeek-V3.1": (
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "DeepSeek-V3.2": (
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="get_time">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+        [("get_weather", TWO_DAYS), ("get_time", NONE)],
+    ),
+    "Kimi-K2": (
+        '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}<|tool_call_end|><|tool_calls_section_end|>',
+        [("get_weather", PARIS)],
+    ),
+    "MiniMax-M2": (
+        '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n<parameter name="days">2</parameter>\n</invoke>\n</minimax:tool_call>',
+        [("get_weather", TWO_DAYS)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [None, 1, 7, 1000])
+@pytest.mark.parametrize("form", CALLS)
+async def test_a_call_written_as_text_is_a_call(form: str, size: int | None) -> None:
+    """In each model's form, whole or streamed; no part of it is said as text."""
+    text, expected = CALLS[form]
+    got = await hears(text, size=size)
+    assert (calls(got), got.text, got.end.reason) == (expected, "", "stop")
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize("form", [form for form, (text, _) in CALLS.items() if not text.startswith("{")])
+async def test_words_and_thoughts_in_front_of_a_call_stay(form: str, size: int | None) -> None:
+    """The white space between the words and the call goes with the call."""
+    text, expected = CALLS[form]
+    got = await hears(f"<think>\nHm.\n</think>\n\nI look it up.\n\n{text}\n", size=size)
+    assert (got.reasoning, got.text, calls(got)) == ("Hm.", "I look it up.", expected)
+
+
+HERMES = CALLS["Hermes and Qwen3"][0]
+TEXTS = {
+    "in a fence of code": f"Models write:\n\n{FENCE}\n{HERMES}\n{FENCE}",
+    "in an open fence of code": f"Models write:\n\n{FENCE}\n{HERMES}",
+    "with words behind it": f"Models write:\n\n{HERMES}\n\nThis calls the tool.",
+    "in a sentence": f"Models write {HERMES}",
+    "in backticks": 'Mistral writes `[TOOL_CALLS]get_weather{"city": "Paris"}`',
+    "behind a backtick": 'Mistral writes `[TOOL_CALLS]get_weather{"city": "Paris"}',
+    "behind a quote": 'Mistral begins with "[TOOL_CALLS]get_weather{"city": "Paris"}',
+    "another tool": HERMES.replace("get_weather", "get_news"),
+    "an offered tool and another": HERMES + "\n" + HERMES.replace("get_weather", "get_news"),
+    "no object": '<tool_call>\n{"name": "get_weather", "arguments": [1]}\n</tool_call>',
+    "other fields": '<tool_call>\n{"name": "get_weather", "arguments": {}, "result": 1}\n</tool_call>',
+    "broken JSON": '<tool_call>\n{"name": "get_weather", "arguments": {"city": }}\n</tool_call>',
+    "not closed": '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Par',
+    "a mark alone": "<tool_call>",
+    "half a mark": "The end is <tool_",
+    "words behind a mark": "<tool_call> is a mark, and [TOOL_CALLS] is one,\n<function=x> too.\n",
+    "an object with a name": '{"name": "get_weather"}',
+    "an object of another form": '{"name": "Ada", "age": 36}',
+    "an object with words behind it": '{"name": "get_weather", "parameters": {}} is a call',
+    "markup": "a < b, c[0] < [1]\n<table><tr>\n<tool_callback/>",
+    "deeply nested": '<tool_call>{"name": "get_weather", "arguments": {"a": ' + "[" * 5000,
+}
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+@pytest.mark.parametrize("case", TEXTS)
+async def test_a_text_that_only_looks_like_a_call_is_text(case: str, size: int | None) -> None:
+    """An example, a quotation, another tool, anything that is not whole: every character is said."""
+    got = await hears(TEXTS[case], size=size)
+    assert (got.text, got.calls, got.end.reason) == (TEXTS[case], [], "stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (HERMES, {"tools": ()}),
+        (HERMES, {"tool_choice": "none"}),
+        (CALLS["Llama 3 without its mark"][0], {"format": JsonObjectFormat()}),
+    ],
+    ids=["no tools", "tools not allowed", "JSON was asked for"],
+)
+async def test_no_call_is_looked_for_where_none_was_asked_for(text: str, options: dict[str, Any]) -> None:
+    """The text is the answer."""
+    assert (await hears(text, **options)).text == text
+
+
+async def test_a_call_that_a_limit_cut_is_text() -> None:
+    """Nobody should make half a call, nor one that the model might have taken further."""
+    got = await hears(HERMES, reason="length")
+    assert (got.text, got.calls, got.end.reason) == (HERMES, [], "length")
+
+
+async def test_a_server_with_a_parser_is_believed() -> None:
+    """Where calls come as calls, a text in front of them or behind them is text."""
+    real = call("get_time", "{}", index=0, id="a")
+    for deltas in ([HERMES, real], [real, HERMES]):
+        got = await hears(deltas, reason="tool_calls")
+        assert (got.text, calls(got)) == (HERMES, [("get_time", "{}")])
+
+
+async def test_what_is_no_call_is_not_held_back() -> None:
+    """A delta comes out with the next one at the latest, and a block soon after it is none."""
+    told = "<tool_call> is how Hermes begins. " + "And so on, for a long time. " * 40
+    deltas = ["A list: ", "[", "1, 2]", " and ", "<b>", "bold</b>", " text.\n", "\n", *_pieces(told, 40)]
+    got = await hears(deltas)
+    said = [event.text for event in got.events if isinstance(event, TextDelta)]
+    assert "".join(said) == "".join(deltas)
+    assert len(said) >= len(deltas) - 6
+    assert said[0] == "A list:"
+
+
+async def test_a_long_call_costs_linear_time() -> None:
+    """A file of 200 kB as an argument, in small deltas, is looked at a few times, not at each delta."""
+    code = "x = {'a': [1, 2]}  # </parameter>\n" * 6000
+    text = (
+        f"<tool_call>\n<function=patch>\n<parameter=input>\n{code}\n</parameter>\n</function>\n</tool_call>"
+    )
+    async with asyncio.timeout(20):
+        got = await hears(text, size=16)
+    assert calls(got) == [("patch", code)]
+
+
+# --- thoughts without an opening mark --------------------------------------------------------------------------------
+
+R1 = "Hm, the user\nwants a word.\n</think>\n\nYes."
+THOUGHT = "Hm, the user\nwants a word."
+
+
+@pytest.mark.parametrize("size", [None, 1, 7, 1000])
+@pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-R1", "Qwen3-4B-Thinking-2507", "qwq:32b"])
+@pytest.mark.parametrize(
+    "text", [R1, R1.replace("\n\nYes", "Yes"), R1.replace("</think>", "[/THINK]")], ids=["R1", "V3.1", "Magistral"]
+)  # fmt: skip
+async def test_thoughts_that_the_prompt_opened(text: str, model: str, size: int | None) -> None:
+    """A model whose name says that it thinks: what stands before the closing mark is its thoughts."""
+    got = await hears(text, model=model, size=size)
+    assert (got.reasoning, got.text) == (THOUGHT, "Yes.")
+
+
+async def test_any_model_is_understood_where_nobody_reads_along() -> None:
+    """The whole answer is there before anything is said, so the mark decides."""
+    got = await hears(R1, whole=True)
+    assert (got.reasoning, got.text) == (THOUGHT, "Yes.")
+
+
+async def test_an_answer_is_read_like_the_last_one() -> None:
+    """A model of any name: the first streamed answer shows the mark, later ones are split, until one has no thoughts."""
+    first = ["Hm, the user\nwants a word.", "\n", "</think>", "\n\nYes."]
+    async with speaking(first, first, "Yes.", "Yes, yes.") as engine:
+        got = [await answer(engine, asking("Go.")) for _ in range(4)]
+    assert [one.text for one in got] == [R1, "Yes.", "Yes.", "Yes, yes."]
+    assert [one.reasoning for one in got] == ["", THOUGHT, "", ""]
+    assert [sum(isinstance(event, TextDelta) for event in one.events) for one in got[2:]] == [1, 3]
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The closing mark is </think>, as in `</think>`.",
+        f"Write:\n{FENCE}\nHm.\n</think>\nYes.\n{FENCE}",
+        "It is written '</think>'",
+        "Thoughts end with </think>\nand a line break.",
+        "Both: <think>a</think>b",
+        "No mark at all.",
+    ],
+)
+async def test_a_text_about_the_mark_is_text(text: str, size: int | None) -> None:
+    """In a sentence, in quotes, in a fence of code, or with its opening mark."""
+    got = await hears(text, model="R1", size=size, whole=True)
+    assert (got.text, got.reasoning) == (text, "")
+
+
+async def test_a_server_that_sends_thoughts_apart_is_not_waited_for() -> None:
+    """Its text is handed on as it comes."""
+    deltas = [{"reasoning_content": "Hm."}, "Yes, ", "this is ", "it."]
+    got = await hears(deltas, model="deepseek-r1", tools=())
+    assert (got.reasoning, got.text) == ("Hm.", "Yes, this is it.")
+    assert sum(isinstance(event, TextDelta) for event in got.events) == 3
+
+
+async def test_a_thought_that_a_limit_cut_is_a_thought() -> None:
+    """The mark would have come later."""
+    got = await hears("Hm, the user", model="deepseek-r1", reason="length")
+    assert (got.reasoning, got.text, got.end.reason) == ("Hm, the user", "", "length")
+
+
+@pytest.mark.parametrize("size", [None, 1, 7])
+async def test_thoughts_then_a_call(size: int | None) -> None:
+    """Qwen3's thinking model behind a server with no parser at all."""
+    got = await hears(f"Hm.\n</think>\n\n{HERMES}", model="Qwen3-4B-Thinking-2507", size=size)
+    kinds = [type(event) for event in got.events if isinstance(event, ReasoningDelta | CallStart | TextDelta)]
+    assert (got.reasoning, calls(got)) == ("Hm.", [("get_weather", PARIS)])
+    assert kinds == [ReasoningDelta, CallStart]
