@@ -6,6 +6,7 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import itertools
 import re
@@ -51,6 +52,8 @@ T = TypeVar("T")
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
+"""Those of a function that leads to a changed one, or is one of many."""
+_MANY = 12
 _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.7, 0.5
@@ -392,10 +395,12 @@ def _groups(
     """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
     focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
     new, old = (CandidateGenerator(one, 0, focus, instances, compares=True) for one in (after, before))
+    affected = list(affected)
+    are_many = len(affected) > _MANY
     for one in affected:
         function = one.function
         in_both = function.qualname in before.every_function and function.qualname in after.every_function
-        count = INPUTS if one.depth == 0 else CALLER_INPUTS
+        count = INPUTS if one.depth == 0 and not are_many else CALLER_INPUTS
         if in_both or function.name == "__init__":
             calls = new.calls(function, count)
         elif _may_be_inherited(function, before) and _may_be_inherited(function, after):
@@ -405,7 +410,7 @@ def _groups(
         else:
             continue
         earlier = before.every_function.get(function.qualname)
-        if earlier is not None and one.depth == 0:
+        if earlier is not None and one.depth == 0 and not (are_many and _is_same(earlier, function)):
             calls = _in_turn(calls, old.calls(earlier, count))
         if one.depth == 0 and has_other_decorators(function.qualname, before, after):
             calls = [state_of(function.qualname), *calls]
@@ -416,6 +421,11 @@ def _groups(
         ]
         if numbered:
             yield function.qualname, tuple(numbered)
+
+
+def _is_same(one: Function, other: Function) -> bool:
+    """Whether the text of two functions means the same, whatever they use of their modules."""
+    return ast.dump(one.node) == ast.dump(other.node)
 
 
 def _mixed(calls: Sequence[Call]) -> list[Call]:

@@ -23,6 +23,7 @@ class _StandIn:
 
     def __init__(self, most: int = 1000, through: Iterable[str] = (), slow: Iterable[str] = ()) -> None:
         self.made: list[str] = []
+        self.sources: list[str] = []
         self.judged: list[tuple[str, int]] = []
         self.roots = ("f0",)
         self.seeds = {"f0": Seeds("f0")}
@@ -37,8 +38,10 @@ class _StandIn:
         seen: dict[int, Two] = {}
         for call in calls[: self._most]:
             self.made.append(call.function)
+            self.sources.append(call.args[0].source)
             if call.function in self._slow:
-                seen[call.id] = (Outcome(call.id, "timeout"),) * 2
+                one = Outcome(call.id, "timeout")
+                seen[call.id] = one, one
                 break
             reached = ("f0",) if call.function in self._through else ()
             one = Outcome(call.id, "value", {"result": "1"}, reached=reached, lines=(1,))
@@ -165,3 +168,29 @@ def test_calls_that_do_not_end_wait_for_those_of_other_files() -> None:
     while tests.is_left():
         list(tests.turn(0.0))
     assert len(both.made) == 40
+
+
+def test_a_function_that_does_not_end_is_called_no_further() -> None:
+    """Neither before nor after the change: a few calls show that, and each costs the seconds of many."""
+    both = _StandIn(slow=["endless"])
+    calls = FunctionCalls(cast("BothVersions", both))
+    calls.put("endless", _calls("endless", 300))
+    while calls.is_left():
+        list(calls.turn(0.0))
+    assert len(both.made) == 5 and both.judged == [("endless", 5)]
+
+
+def test_variations_that_a_turn_had_no_time_for_are_made_in_the_next_ones() -> None:
+    """As many are made as where there is time for all, and in the same order."""
+    made = []
+    for most in (1000, 7):
+        both = _StandIn(most=most, through=["f0"])
+        varied = VariedCalls(cast("BothVersions", both), About(), ())
+        both.make(both.numbered(_calls("f0", 5)), 0.0)
+        count = 0
+        while varied.is_left() and len(both.made) < 40:
+            count += 1
+            list(varied.turn(0.0))
+        made.append((both.sources[:40], count))
+    (all_at_once, few), (in_parts, many) = made
+    assert all_at_once == in_parts and len(in_parts) == 40 and many > few

@@ -12,6 +12,7 @@ import pytest
 
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
+from kodo.jobs.execution.changed import affected_functions
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.both_versions import Compared
@@ -19,6 +20,7 @@ from kodo.jobs.execution.worker.compare import Compare, Exhausted, Finished, Gro
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import RecordedCall
 from kodo.jobs.report.model import EvidenceKind, Severity, State
+from kodo.jobs.review.behaviour import _groups
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.source import VersionsSource
@@ -543,3 +545,22 @@ def test_an_argument_that_only_one_version_changes_is_named():
     new = "def drain(items: list[int]) -> int:\n    total = sum(items)\n    items.clear()\n    return total\n"
     (finding,) = said(compare(old, new, options=PATIENT))
     assert "the result changed from items = as it was to items = []" in finding.message
+
+
+def test_of_many_functions_each_gets_fewer_inputs(tmp_path):
+    """Making them takes the seconds of the calls; of a few functions each gets those of both versions."""
+    counts = {}
+    for count in (2, 20):
+        versions = []
+        for limit in (1, 2):
+            path = tmp_path / f"{limit}-{count}" / "m.py"
+            path.parent.mkdir()
+            functions = (
+                f"def f{at}(a: str, b: int) -> object:\n    return a[:b], LIMIT\n" for at in range(count)
+            )
+            path.write_text("\n\n".join([f"LIMIT = {limit}\n", *functions]))
+            versions.append(load(path))
+        affected = affected_functions(*versions)
+        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, [], {})]
+    assert len(counts[20]) == 20 and len(counts[2]) == 2
+    assert max(counts[20]) < 0.6 * min(counts[2])

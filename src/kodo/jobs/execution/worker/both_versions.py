@@ -36,7 +36,7 @@ _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
 _SHRINK_SECONDS = 2.5
 """For all the calls of one function that are made smaller."""
-_ENOUGH = 0.5
+_ENOUGH = 0.35
 """The part of the budget after which no more is begun where something is shown already."""
 
 
@@ -102,7 +102,7 @@ class BothVersions:
         return time.monotonic() > self._until
 
     def is_enough(self) -> bool:
-        """Whether nothing more is to be begun: there is no time, everything is shown, or something is and half of the time over."""
+        """Whether nothing more is to be begun: there is no time, everything is shown, or something is and a part of the time over."""
         is_late = time.monotonic() > self._start + _ENOUGH * self.budget
         return self.is_over() or self.all_shown() or (bool(self.shown) and is_late)
 

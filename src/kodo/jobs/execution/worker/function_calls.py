@@ -16,6 +16,9 @@ from kodo.jobs.execution.worker.turns import Turns
 FIRST = 40
 """The first calls of one of many functions; of a caller, those that show whether it leads to what changed."""
 _FEW = 4
+"""The functions up to which none waits after its first calls."""
+_MAX_STALLED = 5
+"""The calls that do not end, before as after the change, after which no more are made of a function."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class _Function:
     known: int = 0
     """The calls of it that are seeds of variations and were looked into."""
     arrived: bool = False
+    stalled: int = 0
+    """The calls that neither version ended."""
     gathered: Gathered = field(default_factory=Gathered)
 
 
@@ -69,6 +74,9 @@ class FunctionCalls:
             one.made += len(seen)
             one.arrived = one.arrived or any(map(through, seen.values()))
             one.gathered.add(batch, seen)
+            one.stalled += sum(all(each.kind == "timeout" for each in pair) for pair in seen.values())
+            if one.stalled >= _MAX_STALLED:
+                one.left.clear()
             if self._must_arrive and not one.arrived and one.made >= FIRST:
                 one.left.clear()
             yield from self._judged(one)

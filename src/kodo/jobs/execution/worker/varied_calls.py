@@ -29,6 +29,8 @@ class VariedCalls:
         self._vain: Counter[str] = Counter()
         self._ways: Counter[str] = Counter()
         self._turns: Turns[str] = Turns()
+        self._left: dict[str, list[Call]] = {}
+        """The calls of each function that were thought of when there was no time for them."""
         self._gathered: defaultdict[str, Gathered] = defaultdict(Gathered)
 
     def read(self, calls: Sequence[Call]) -> None:
@@ -54,14 +56,14 @@ class VariedCalls:
         root = self._turns.next(self._open(_TIRED) or self._open(_MAX_VAIN))
         with self._turns.measured(root):
             seeds = both.seeds[root]
-            batch = self._next.of(
-                seeds, both.last_number, lambda calls: both.compared(calls, self._watched, until)
-            )
-            both.last_number += len(batch)
+            batch = self._left.pop(root, []) or self._new(seeds, until)
             known = len(seeds.calls)
             seen = both.make(batch, until)
             self._next.learn(seeds, batch, seen)
-            self._count(seeds, is_end=not batch)
+            if left := [call for call in batch if call.id not in seen]:
+                self._left[root] = left
+            else:
+                self._count(seeds, is_end=not batch)
             yield from self._judged(root, batch, seen)
             if root not in both.shown and (ways := seeds.calls[known:]) and both.may_look_inside():
                 yield both.look_inside(root, ways)
@@ -71,6 +73,15 @@ class VariedCalls:
         for root, gathered in self._gathered.items():
             if gathered.seen:
                 yield self._both.judge(root, *gathered.take())
+
+    def _new(self, seeds: Seeds, until: float) -> list[Call]:
+        """The next variations, in part by what others compared."""
+        both = self._both
+        batch = self._next.of(
+            seeds, both.last_number, lambda calls: both.compared(calls, self._watched, until)
+        )
+        both.last_number += len(batch)
+        return batch
 
     def _judged(self, root: str, batch: Sequence[Call], seen: Mapping[int, Two]) -> Iterator[Compared]:
         gathered = self._gathered[root]
