@@ -38,9 +38,10 @@ def other_forms(rows: list[dict[str, str]], types: dict[str, ParamType]) -> Iter
         for name, source in row.items():
             node = ast.parse(source, mode="eval").body
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and name in types:
+                text = node.value.encode(errors="replace").decode()  # halves of characters have no bytes
                 kinds = {one.kind for one in (types[name], *types[name].args)}
                 for kind in sorted(kinds & FORMS.keys()):
-                    yield from (row | {name: form} for form in FORMS[kind](node.value))
+                    yield from (row | {name: form} for form in FORMS[kind](text))
 
 
 FORMS: dict[str, Callable[[str], tuple[str, ...]]] = {

@@ -246,16 +246,20 @@ class CandidateGenerator:
         if owner is None and function.owner:
             return []
         params = {one.name: one for one in function.params if not one.variadic}
-        out: list[Call] = []
-        for row in rows:
-            given = {
+        types = {name: self._type_of(one, function, []) for name, one in params.items()}
+        written = [
+            {
                 one.name: one.source
                 for one in row.args
                 if one.name in params and one.source != params[one.name].default
             }
+            for row in rows
+        ]
+        out: list[Call] = []
+        for given in (*written, *other_forms(written, types)):
             missing = (one for one in params.values() if one.default is None and one.name not in given)
-            given |= {one.name: values.random(one.type) for one in missing}
-            call = self._call(function, owner, values, given, "near example")
+            whole = given | {one.name: values.random(one.type) for one in missing}
+            call = self._call(function, owner, values, whole, "near example")
             out.append(_renumber(call, self._next + len(out)))
         self._next += len(out)
         return out

@@ -75,7 +75,10 @@ class _Expander(ast.NodeTransformer):
         if isinstance(node.value, str):
             try:
                 return ast.parse(node.value, mode="eval").body
-            except SyntaxError:
+            except (
+                SyntaxError,
+                ValueError,
+            ):  # a text that is no annotation may also be none that Python reads
                 return node
         return node
 
@@ -122,7 +125,15 @@ def _aliases(tree: ast.Module, classes: frozenset[str]) -> dict[str, ast.expr]:
         is_type = isinstance(value, ast.Subscript | ast.BinOp | ast.Name | ast.Attribute) or isinstance(
             node, ast.AnnAssign
         )
-        expanded = _Expander(out).visit(ast.parse(ast.unparse(value), mode="eval").body)
-        if is_type and from_annotation(expanded, classes) is not None:
+        if is_type and _means_type(value, out, classes):
             out[name] = value
     return out
+
+
+def _means_type(value: ast.expr, aliases: dict[str, ast.expr], classes: frozenset[str]) -> bool:
+    """Whether a value is a type, with the aliases before it in it."""
+    try:
+        copied = ast.parse(ast.unparse(value), mode="eval").body
+    except (ValueError, RecursionError):  # half of a character in a text
+        return False
+    return from_annotation(_Expander(aliases).visit(copied), classes) is not None

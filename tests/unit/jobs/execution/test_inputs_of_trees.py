@@ -288,3 +288,38 @@ def test_the_words_of_a_change_take_the_place_of_arguments_of_their_type():
     args = (Arg("name", "'abc'"), Arg("points", "5"), Arg("rest", "[1]"))
     made = [tuple(one.source for one in row) for row in with_words(args, ["x", 73])]
     assert made == [("'x'", "5", "[1]"), *(("'abc'", text, "[1]") for text in ("73", "74", "72"))]
+
+
+def test_half_of_a_character_in_an_example_does_not_end_the_job(tmp_path):
+    """It has no bytes, so the file holds something else in its place."""
+    code = 'def f(x):\n    """Doc.\n\n    >>> f("a\\\\ud800")\n    1\n    """\n    return x.read() if hasattr(x, "read") else 1\n'
+    module = module_of(tmp_path, code)
+    made = [
+        call.args[0].source
+        for call in CandidateGenerator(module, 0, deep=True).calls(module.functions[0], 60)
+        if call.args
+    ]
+    assert "io.BytesIO(b'a?')" in made
+
+
+def test_what_a_function_was_given_is_tried_in_the_other_forms_too(tmp_path):
+    """A text of a document reaches a parser as a file as well."""
+    module = module_of(tmp_path, "def f(x):\n    return x.read() if hasattr(x, 'read') else x\n")
+    row = Entered("f", (Arg("x", "'<a/>'"),))
+    calls = CandidateGenerator(module, 0, deep=True).from_entered(module.functions[0], [row])
+    made = [call.args[0].source for call in calls]
+    assert made[:3] == ["'<a/>'", "io.BytesIO(b'<a/>')", "io.StringIO('<a/>')"]
+
+
+def test_what_an_unusable_result_ran_is_known():
+    """Its uses are chosen by the paths that made it."""
+    space = {"f": lambda: lambda: 1}
+    seen = observe(Call(0, "f", "f()"), space, {}, (), 1.0, Arcs(__file__))
+    assert seen.kind == "unusable"
+    assert seen.arcs
+
+
+def test_a_pattern_with_half_of_a_character_is_no_alias(tmp_path):
+    """A module's text may be one that Python cannot read as source."""
+    module = module_of(tmp_path, 'PAT = ("a" "\\ud800")[0]\nQ = "x" | PAT\ndef f(x: int): return x\n')
+    assert module.scope.aliases == {}

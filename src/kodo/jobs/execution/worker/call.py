@@ -137,7 +137,8 @@ def _observe(
     except TooLong:
         return Observed(call.id, "timeout", f"not done after {seconds:g} s")
     except Unusable as error:
-        return Observed(call.id, "unusable", str(error), uses=error.uses)
+        ran_lines = tuple(sorted(arcs.seen)) if arcs else ()
+        return Observed(call.id, "unusable", str(error), uses=error.uses, arcs=ran_lines)
     except Exception as error:  # noqa: BLE001 - values of foreign classes may raise anything while they are looked at
         return Observed(call.id, "unusable", f"its result cannot be looked at: {type(error).__name__}")
 
