@@ -70,8 +70,8 @@ crash: setup-dev ## kill -9 the server N times (200) under a mixed load: nothing
 	@KODO_CRASH_KILLS=$(N) $(B)/python -m pytest -s -m crash tests/crash $(ARGS)
 
 .PHONY: cluster
-cluster: setup-dev ## 3 servers and a worker on one PostgreSQL, N faults (10 is a minute or two), then two versions at once: nothing acknowledged is lost or happens twice
-	@KODO_CLUSTER_FAULTS=$(N) $(B)/python -m pytest -s tests/cluster/run_faults.py tests/cluster/run_versions.py $(ARGS)
+cluster: setup-dev ## 3 servers and a worker on one PostgreSQL, N faults (10 is a minute or two), loops of tools under N kills, then two versions at once: nothing acknowledged is lost or happens twice
+	@KODO_CLUSTER_FAULTS=$(N) KODO_HANDOVER_KILLS=$(N) $(B)/python -m pytest -s tests/cluster/run_faults.py tests/cluster/run_handover.py tests/cluster/run_versions.py $(ARGS)
 
 crash-store: setup-dev ## kill -9 a process that writes to the store, KILLS times (100): nothing acknowledged is lost
 	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/server/store/test_crash.py

@@ -194,17 +194,21 @@ class MemoryStore(Store):
         self._conversations[place] = []
         self._kinds.setdefault((row.owner, row.id), []).append(row.kind)
 
-    async def update_document(self, row: DocumentRow) -> None:
+    async def update_document(self, row: DocumentRow, *, release: bool = False) -> None:
         """See ``Store``."""
-        place = (row.kind, row.owner, row.id)
-        held = self._documents.get(place)
+        held = self._before(row)
+        self._documents[row.kind, row.owner, row.id] = msgspec.structs.replace(
+            held, version=row.version, status=row.status, body=row.body
+        )
+
+    def _before(self, row: DocumentRow) -> DocumentRow:
+        """What a row replaces. NotFound, Conflict."""
+        held = self._documents.get((row.kind, row.owner, row.id))
         if held is None:
             raise NotFound(f"No {row.kind} has the id {row.id!r}.")
         if held.version != row.version - 1:
             raise Conflict(f"The {row.kind} {row.id!r} was changed by another request.")
-        self._documents[place] = msgspec.structs.replace(
-            held, version=row.version, status=row.status, body=row.body
-        )
+        return held
 
     async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
         """See ``Store``."""
@@ -237,6 +241,12 @@ class MemoryStore(Store):
         """See ``Store``."""
         return [row for row in self._documents.values() if row.kind == kind and row.status in statuses]
 
+    async def documents_before(
+        self, kind: str, statuses: Sequence[str], before: float
+    ) -> Sequence[DocumentRow]:
+        """See ``Store``."""
+        return [row for row in await self.unfinished_documents(kind, statuses) if row.created_at < before]
+
     async def append_items(
         self,
         owner: str,
@@ -245,6 +255,8 @@ class MemoryStore(Store):
         new: Sequence[DocumentRow] = (),
         *,
         unless: Unless | None = None,
+        changed: Sequence[DocumentRow] = (),
+        take: DocumentRow | None = None,
     ) -> None:
         """See ``Store``."""
         check_ids(items)
@@ -257,9 +269,14 @@ class MemoryStore(Store):
         places = [(row.kind, row.owner, row.id) for row in new]
         if len({*places} - self._documents.keys()) < len(places):
             raise Conflict("There is such a document already.")
+        replaced = (*changed, *(() if take is None else (take,)))
+        for row in replaced:
+            self._before(row)
         held += self._enter(items)
         for document in new:
             await self.put_document(document)
+        for row in replaced:
+            await self.update_document(row)
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
         """See ``Store``."""

@@ -24,6 +24,7 @@ from tests.contract.stores import (
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.ports import ProviderState
 from kodo.server.lifecycle.records import (
+    DocumentRow,
     ItemRow,
     KeyCharge,
     KeyRow,
@@ -448,6 +449,46 @@ async def test_of_many_that_put_a_document_under_a_condition_one_wins(store: Sto
     assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 19 + ["NoneType"]
 
 
+async def test_items_and_changes_of_documents_come_together_or_not_at_all(store: Store) -> None:
+    """A version that is not the stored one, of whichever document, refuses the whole call; also the one to take."""
+    await store.put_document(document("c"))
+    for name in ("s", "r"):
+        await store.put_document(document(name, kind=name, parent="c", status="waiting"))
+
+    def changed(name: str, version: int) -> DocumentRow:
+        return document(name, kind=name, parent="c", status="queued", version=version)
+
+    for step, run in ((2, 1), (1, 2), (1, 0)):
+        with pytest.raises(Conflict):
+            await store.append_items(
+                "ada", "c", [said("x")], changed=[changed("s", step)], take=changed("r", run)
+            )
+    with pytest.raises(NotFound):
+        await store.append_items("ada", "c", [said("x")], changed=[changed("s", 1)], take=changed("gone", 1))
+    assert await item_ids(store, "c") == []
+    for name in ("s", "r"):
+        assert await store.get_document(name, "ada", name) == document(
+            name, kind=name, parent="c", status="waiting"
+        )
+    await store.append_items("ada", "c", [said("x")], changed=[changed("s", 1)], take=changed("r", 1))
+    assert await item_ids(store, "c") == ["x"]
+    assert await store.get_document("s", "ada", "s") == changed("s", 1)
+    assert await store.get_document("r", "ada", "r") == changed("r", 1)
+
+
+async def test_of_many_that_take_a_document_one_does(store: Store) -> None:
+    """The items of the others are not there."""
+    await store.put_document(document("c"))
+    await store.put_document(document("r", kind="run", parent="c", status="waiting"))
+    taken = document("r", kind="run", parent="c", status="queued", version=1)
+    results = await asyncio.gather(
+        *(store.append_items("ada", "c", [said(f"x{number}")], take=taken) for number in range(20)),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 19 + ["NoneType"]
+    assert await item_ids(store, "c") == [f"x{results.index(None)}"]
+
+
 async def test_items_need_a_container(store: Store) -> None:
     """A missing container, or somebody else's, is NotFound; reads of one item say None."""
     await store.put_document(document("c"))
@@ -650,6 +691,17 @@ async def test_unfinished_documents_are_found_by_kind_and_status(store: Store) -
     await store.put_document(document("run", kind="run", status="in_progress"))
     rows = await store.unfinished_documents("batch", ["validating", "in_progress"])
     assert [row.id for row in rows] == ["b", "a"]
+
+
+async def test_documents_are_found_by_their_age(store: Store) -> None:
+    """Of a kind and some states, of every owner, oldest first; not one that was created at that moment."""
+    await store.put_document(document("b", kind="run", status="waiting", owner="bob", created_at=10))
+    await store.put_document(document("a", kind="run", status="waiting", created_at=20.5))
+    await store.put_document(document("new", kind="run", status="waiting", created_at=21))
+    await store.put_document(document("runs", kind="run", status="in_progress", created_at=1))
+    await store.put_document(document("step", kind="step", status="waiting", created_at=1))
+    rows = await store.documents_before("run", ["waiting"], 21)
+    assert [(row.id, row.owner, row.created_at) for row in rows] == [("b", "bob", 10.0), ("a", "ada", 20.5)]
 
 
 # --- idempotency -----------------------------------------------------------------------------------------------------

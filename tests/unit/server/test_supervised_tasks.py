@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import os
 import re
 import signal
@@ -25,6 +26,8 @@ from kodo.server.config import McpSettings, ToolSettings
 from kodo.server.engines.llama.process import supervisor
 from kodo.server.engines.upstream import pool
 from kodo.server.http import app
+from kodo.server.http.assistants import manager as assistants
+from kodo.server.http.batches import worker as batch_worker
 from kodo.server.http.containers import manager as containers
 from kodo.server.http.files import manager as files
 from kodo.server.http.files import upload_manager as uploads
@@ -42,9 +45,10 @@ OTHERS = {
     "engines/llama/process/supervisor.py: start_soon": "awaited by start",
     "engines/llama/prompting/tokenize_batcher.py: __call__": "ends with the texts that wait; a failure is theirs",
     "engines/llama/tools/structured.py: _checked": "ends with its grammar; the request does not wait for long",
-    "http/assistants/manager.py: _cancel_elsewhere": "ends with its request",
+    "http/assistants/manager.py: _ask_driver": "ends with its request",
     "http/assistants/manager.py: _start_worker": "ends with its run, which it fails itself",
     "http/assistants/manager.py: call_when_idle": "ends with its run",
+    "http/assistants/manager.py: open": "awaited by the start",
     "http/assistants/worker.py: execute": "ends with its run",
     "http/backends.py: open_resources": "awaited by the start",
     "http/batches/manager.py: _cancel_elsewhere": "ends with its request",
@@ -138,6 +142,27 @@ async def _sweeping(home: Path, patch: pytest.MonkeyPatch, module: Any, manager:
     patch.setattr(module, "SWEEP_SECONDS", 0.01)
     failing = FailsOnce(patch, manager, "sweep", after=1)  # the first one is the start's own
     async with plain_server(home):
+        await failing.worked.wait()
+
+
+async def _expiry_of_runs(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(assistants, "EXPIRY_SECONDS", 0.01)
+    failing = FailsOnce(
+        patch, assistants.RunManager, "_expire_waiting", after=1
+    )  # the first one is the start's own
+    async with plain_server(home):
+        await failing.worked.wait()
+
+
+async def _counts(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(batch_worker, "COUNTS_SECONDS", 0.01)
+    failing = FailsOnce(patch, batch_worker.BatchWorker, "_store_counts")
+    patch.setattr(SqliteStore, "shared", True)
+    async with served(settings(home, script(home / "script", pace=0.02))) as server:
+        sdk, body = server.sdk(), {"model": MODEL, "input": "word " * 50}
+        line = {"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": body}
+        file = await sdk.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        await sdk.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
         await failing.worked.wait()
 
 
@@ -282,6 +307,8 @@ async def _mcp(home: Path, patch: pytest.MonkeyPatch) -> None:
 
 SUPERVISED: dict[str, tuple[str, Callable[[Path, pytest.MonkeyPatch], Awaitable[None]]]] = {
     "http/app.py: open_state": ("the pruning of old data", _pruning),
+    "http/assistants/manager.py: open": ("the expiry of runs that wait", _expiry_of_runs),
+    "http/batches/worker.py: _run_requests": ("the counts of batch batch_", _counts),
     "http/files/manager.py: open": (
         "the deletion of expired files",
         lambda home, patch: _sweeping(home, patch, files, files.FileManager),

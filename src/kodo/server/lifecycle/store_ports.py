@@ -108,9 +108,9 @@ class DocumentStore(Protocol):
     async def put_document(self, row: DocumentRow) -> None:
         """Durable: a new one. Conflict: the id is taken."""
 
-    async def update_document(self, row: DocumentRow) -> None:
+    async def update_document(self, row: DocumentRow, *, release: bool = False) -> None:
         """Durable: replaces ``body``, ``status`` and ``version`` where the stored version is ``row.version - 1``, else
-        Conflict. NotFound: not there."""
+        Conflict. NotFound: not there. ``release``: this server works on it no more, and nobody does until one takes it."""
 
     async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
         """The row, or None."""
@@ -128,6 +128,12 @@ class DocumentStore(Protocol):
         """Documents in these states that no other server works on, any owner, oldest first. They are this server's from
         now on."""
 
+    async def documents_before(
+        self, kind: str, statuses: Sequence[str], before: float
+    ) -> Sequence[DocumentRow]:
+        """Documents in these states that were created before a time (seconds since the epoch), any owner, oldest first;
+        whoever works on them."""
+
 
 class ItemStore(Protocol):
     """Items inside a container: a conversation (any document), or a response."""
@@ -140,12 +146,16 @@ class ItemStore(Protocol):
         new: Sequence[DocumentRow] = (),
         *,
         unless: Unless | None = None,
+        changed: Sequence[DocumentRow] = (),
+        take: DocumentRow | None = None,
     ) -> None:
-        """Durable: items at the end of a conversation (any document), and new documents, all or none.
+        """Durable: items at the end of a conversation (any document), new documents, and changed ones as
+        ``update_document`` writes them, all or none. ``take``: one more that is changed, and is this server's from now on.
 
         Raises:
             NotFound: there is no such document.
-            Conflict: an id is in it already, a document's is taken, or ``unless`` forbids it.
+            Conflict: an id is in it already, a document's is taken, one was changed meanwhile, ``unless`` forbids it, or another
+                server works on the document to take.
         """
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:

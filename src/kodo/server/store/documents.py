@@ -98,6 +98,20 @@ def unfinished(
     ]
 
 
+def created_before(
+    connection: SqlConnection, kind: str, statuses: Sequence[str], before: float
+) -> list[DocumentRow]:
+    """Documents in these states that are older than a time, any owner and whoever works on them, oldest first."""
+    marks = ", ".join("?" * len(statuses))
+    return [
+        row_of(found)
+        for found in connection.execute(
+            f"SELECT {COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}) AND created_at < ? ORDER BY seq",
+            (kind, *statuses, before),
+        )
+    ]
+
+
 def put(connection: SqlConnection, row: DocumentRow) -> None:
     """A new row. Conflict: the id is taken."""
     put = connection.execute(
@@ -124,11 +138,23 @@ def check_unless(connection: SqlConnection, owner: str, container: str, unless: 
         raise Conflict(f"The {unless.kind} {found[0]!r} is active in {container!r}.")
 
 
-def update(connection: SqlConnection, row: DocumentRow) -> None:
-    """Body and status, if the stored version is the one before. NotFound, Conflict."""
+def update(connection: SqlConnection, row: DocumentRow, *, release: bool = False) -> None:
+    """Body and status, if the stored version is the one before; ``release``: this server works on it no more.
+
+    NotFound, Conflict.
+    """
+    _replace(connection, row, connection.dialect.released if release else "", "")
+
+
+def take(connection: SqlConnection, row: DocumentRow) -> None:
+    """The same for a document that this server works on from now on. Conflict: another living server does, too."""
+    _replace(connection, row, connection.dialect.taken, connection.dialect.held_by_no_other)
+
+
+def _replace(connection: SqlConnection, row: DocumentRow, assignment: str, condition: str) -> None:
     changed = connection.execute(
-        "UPDATE documents SET version = ?, status = ?, body = ? "
-        "WHERE owner = ? AND id = ? AND kind = ? AND version = ?",
+        f"UPDATE documents SET version = ?, status = ?, body = ?{assignment} "
+        f"WHERE owner = ? AND id = ? AND kind = ? AND version = ?{condition}",
         (row.version, row.status, row.body, row.owner, row.id, row.kind, row.version - 1),
     )
     if not connection.changed(changed):

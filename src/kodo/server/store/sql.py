@@ -35,6 +35,12 @@ class Dialect:
     """Behind a text that is compared by its bytes, and not by a language's rules."""
     held_here: str = ""
     """One more condition on a document: this server works on it."""
+    held_by_no_other: str = ""
+    """One more condition on a document: no other server that is alive works on it."""
+    taken: str = ""
+    """One more assignment to a document: this server works on it."""
+    released: str = ""
+    """One more assignment to a document: no server works on it."""
 
 
 SQLITE: Final = Dialect()
@@ -48,6 +54,10 @@ POSTGRES: Final = Dialect(
     like="ILIKE",
     bytewise=' COLLATE "C"',
     held_here=" AND epoch = kodo_epoch()",
+    held_by_no_other=" AND (epoch = kodo_epoch()"
+    " OR NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch))",
+    taken=", epoch = kodo_epoch()",
+    released=", epoch = 0",
 )
 
 

@@ -173,9 +173,9 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         await self._write(lambda connection: documents.put(connection, row))
 
-    async def update_document(self, row: DocumentRow) -> None:
+    async def update_document(self, row: DocumentRow, *, release: bool = False) -> None:
         """See ``Store``."""
-        await self._write(lambda connection: documents.update(connection, row))
+        await self._write(lambda connection: documents.update(connection, row, release=release))
 
     async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
         """See ``Store``."""
@@ -200,6 +200,14 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         return await self._read_rows(lambda connection: documents.unfinished(connection, kind, statuses))
 
+    async def documents_before(
+        self, kind: str, statuses: Sequence[str], before: float
+    ) -> Sequence[DocumentRow]:
+        """See ``Store``."""
+        return await self._read_rows(
+            lambda connection: documents.created_before(connection, kind, statuses, before)
+        )
+
     async def append_items(
         self,
         owner: str,
@@ -208,6 +216,8 @@ class SqlStore(Store, ABC):
         new: Sequence[DocumentRow] = (),
         *,
         unless: Unless | None = None,
+        changed: Sequence[DocumentRow] = (),
+        take: DocumentRow | None = None,
     ) -> None:
         """See ``Store``."""
 
@@ -216,6 +226,10 @@ class SqlStore(Store, ABC):
             documents.check_unless(connection, owner, container, unless)
             for row in new:
                 documents.put(connection, row)
+            for row in changed:
+                documents.update(connection, row)
+            if take is not None:
+                documents.take(connection, take)
 
         await self._write(append)
 

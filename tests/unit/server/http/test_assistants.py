@@ -556,11 +556,11 @@ async def test_a_turn_that_cannot_be_stored_fails_the_run_and_leaves_nothing(
                 raise StoreFailed("The disk is full.")
             await append(*args, **options)
 
-        async def update_document(row: DocumentRow) -> None:
+        async def update_document(row: DocumentRow, **options: Any) -> None:
             if row.status == "failed" and refusals:
                 refusals.pop()
                 raise StoreFailed("The disk is full.")
-            await update(row)
+            await update(row, **options)
 
         monkeypatch.setattr(store, "append_items", append_items)
         monkeypatch.setattr(store, "update_document", update_document)
@@ -575,19 +575,46 @@ async def test_a_turn_that_cannot_be_stored_fails_the_run_and_leaves_nothing(
 async def test_outputs_that_could_not_be_stored_are_submitted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the first attempt has left of them is not there twice."""
+    """What failed has left nothing: outputs, step and run are stored together."""
     async with client(tmp_path, CALLS, said("three")) as c:
         thread, store = await c.thread("add"), c.server.state.store
         run = await c.over(thread)
+        before = await store.get_document("thread.run", "default", run["id"])
         path, body = f"threads/{thread}/runs/{run['id']}/submit_tool_outputs", {"tool_outputs": OUTPUTS}
         with monkeypatch.context() as patch:
 
-            async def update_document(row: DocumentRow) -> None:
-                raise StoreFailed("The disk is full.")
+            def full(connection: sqlite3.Connection, row: DocumentRow) -> None:
+                raise sqlite3.OperationalError("database or disk is full")
 
-            patch.setattr(store, "update_document", update_document)
+            patch.setattr(documents, "take", full)
             await c.refused("POST", path, body, status=500)
+        assert await store.get_document("thread.run", "default", run["id"]) == before
+        assert len((await store.list_items("default", thread, Page()))[0]) == 2
+        assert (await c.steps(thread, run["id"]))[-1]["status"] == "in_progress"
         await c.ask("POST", path, body)
+        await c.until(thread, run["id"], "completed")
+        assert len((await store.list_items("default", thread, Page()))[0]) == 7
+
+
+async def test_a_run_waits_once_the_store_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it waits is tried again, as its end is: a write that was called failed may have been kept."""
+    monkeypatch.setattr(worker, "_RETRY_SECONDS", 0.05)
+    async with client(tmp_path, CALLS, said("three")) as c:
+        thread, store, refusals = await c.thread("add"), c.server.state.store, [1, 1]
+        update = store.update_document
+
+        async def update_document(row: DocumentRow, **options: Any) -> None:
+            if row.status == "requires_action" and refusals:
+                refusals.pop()
+                raise StoreFailed("The disk is full.")
+            await update(row, **options)
+
+        monkeypatch.setattr(store, "update_document", update_document)
+        run = await c.over(thread)
+        assert (run["status"], refusals) == ("requires_action", [])
+        await c.ask(
+            "POST", f"threads/{thread}/runs/{run['id']}/submit_tool_outputs", {"tool_outputs": OUTPUTS}
+        )
         await c.until(thread, run["id"], "completed")
         assert len((await store.list_items("default", thread, Page()))[0]) == 7
 
@@ -928,11 +955,11 @@ async def test_a_turn_is_made_once_however_near_to_its_end_it_is_cut(
         store, cut = c.server.state.store, asyncio.Event()
         update = store.update_document
 
-        async def update_document(row: DocumentRow) -> None:
+        async def update_document(row: DocumentRow, **options: Any) -> None:
             if row.status == "completed":
                 cut.set()
                 await asyncio.Event().wait()
-            await update(row)
+            await update(row, **options)
 
         monkeypatch.setattr(store, "update_document", update_document)
         thread = await c.thread("add")

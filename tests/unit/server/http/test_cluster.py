@@ -209,13 +209,13 @@ LINE = {
 }
 
 
-async def batch_of(node: Served, line: dict[str, Any]) -> dict[str, Any]:
-    """The body that asks for a batch of one line."""
+async def batch_of(node: Served, *lines: dict[str, Any]) -> dict[str, Any]:
+    """The body that asks for a batch of some lines."""
     async with node.http() as http:
         sent = await http.post(
             "/v1/files",
             data={"purpose": "batch"},
-            files={"file": ("in.jsonl", json.dumps(line).encode())},
+            files={"file": ("in.jsonl", "\n".join(map(json.dumps, lines)).encode())},
         )
     return {"input_file_id": sent.json()["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
 
@@ -304,19 +304,24 @@ async def test_the_metadata_of_a_run_are_changed_at_either_server(nodes: tuple[S
     assert (ended["status"], ended["metadata"]) == ("completed", {"name": "again"})
 
 
-async def test_outputs_at_the_wrong_server_are_told_where_to_go(nodes: tuple[Served, Served]) -> None:
-    """The run is not over, and the error does not say so."""
+async def test_the_counts_of_a_batch_grow_at_the_other_server(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs, and not only at its end."""
+    monkeypatch.setattr(batch_worker, "COUNTS_SECONDS", 0.1)
     one, two = nodes
-    made = await post(one, "/v1/assistants", {"model": MODEL})
-    thread = await post(one, "/v1/threads", {"messages": [{"role": "user", "content": "long"}]})
-    path = f"/v1/threads/{thread['id']}/runs"
-    run = await post(one, path, {"assistant_id": made["id"]})
-    async with two.http() as http:
-        answer = await http.post(
-            f"{path}/{run['id']}/submit_tool_outputs",
-            json={"tool_outputs": [{"tool_call_id": "call_1", "output": "1"}]},
-        )
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "run_on_another_server")
+    lines = [
+        {**LINE, "custom_id": str(number), "body": {"model": MODEL, "input": "long"}} for number in range(6)
+    ]
+    batch = await post(one, "/v1/batches", await batch_of(one, *lines))
+    seen = set()
+    async with asyncio.timeout(60):
+        while (found := await get(two, f"/v1/batches/{batch['id']}"))["status"] != "completed":
+            if found["status"] == "in_progress":
+                seen.add(found["request_counts"]["completed"])
+            await asyncio.sleep(0.05)
+    assert found["request_counts"] == {"total": 6, "completed": 6, "failed": 0}
+    assert seen & {1, 2, 3, 4, 5}
 
 
 async def test_a_batch_is_taken_over_once_its_files_can_be_copied(

@@ -22,7 +22,7 @@ from kodo.server.http.keys import Caller, new_key
 from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
 from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
-from kodo.server.lifecycle.records import KeyCharge, KeySpending, LimitUse, ResponseRow, Unless
+from kodo.server.lifecycle.records import DocumentRow, KeyCharge, KeySpending, LimitUse, ResponseRow, Unless
 from kodo.server.store import key_memory
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import limits as limits_module
@@ -178,6 +178,36 @@ async def test_a_node_finds_its_own_work_and_that_of_the_dead(nodes: Callable[..
     assert [row.id for row in await two.unfinished()] == ["r"]
     assert [row.id for row in await two.unfinished_documents("batch", ["in_progress"])] == ["b"]
     assert await two.claim_replay("ada", "k", replay(), expired=0) is None
+
+
+async def test_a_document_that_is_given_up_is_anybodys(nodes: Callable[..., Any]) -> None:
+    """Nobody else takes it while a living node has it; afterwards whoever comes first has it, and the dead's is anybody's too."""
+    one, two = await nodes(lease_seconds=SHORT), await nodes()
+    await one.put_document(document("c"))
+
+    def run(version: int, status: str) -> DocumentRow:
+        return document("r", kind="run", parent="c", status=status, version=version)
+
+    await one.append_items("ada", "c", [], [run(0, "busy")])
+    with pytest.raises(Conflict):
+        await two.append_items("ada", "c", [said("x")], take=run(1, "busy"))
+    await one.update_document(run(1, "waiting"), release=True)
+    results = await asyncio.gather(
+        *(node.append_items("ada", "c", [], take=run(2, "busy")) for node in (one, two)),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
+    first, second = (one, two) if results[0] is None else (two, one)
+    assert [row.id for row in await first.unfinished_documents("run", ["busy"])] == ["r"]
+    assert list(await second.unfinished_documents("run", ["busy"])) == []
+    await first.update_document(run(3, "waiting"), release=True)
+    await one.append_items("ada", "c", [], take=run(4, "busy"))
+    assert list(await two.unfinished_documents("run", ["busy"])) == []
+    pause(one)
+    assert await expired(two) == [one.epoch]
+    await two.append_items("ada", "c", [], take=run(5, "busy"))
+    assert [row.version for row in await two.unfinished_documents("run", ["busy"])] == [5]
+    assert await item_ids(two, "c") == []
 
 
 async def test_a_node_past_its_lease_writes_nothing(nodes: Callable[..., Any]) -> None:

@@ -66,6 +66,9 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     """Calls that wait for their outputs; they join the thread together."""
     step: wire.RunStep | None = None
     """The step of these calls."""
+    takes: int = 0
+    """How often a server has taken it while it waited for its client. Whoever drove it before, and sees another number than it
+    knows, has it no more."""
 
     @property
     def asked(self) -> wire.ThreadRun:

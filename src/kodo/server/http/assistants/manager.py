@@ -1,11 +1,15 @@
-"""The registry of runs: creates, retrieves and cancels them, and drives the unfinished ones, after a restart too."""
+"""The registry of runs: creates, retrieves and cancels them, and drives the unfinished ones, after a restart too.
+
+A run that waits for its client is driven by nobody; this server takes it when it gets its outputs or is asked to cancel it, and ends
+it when its time is up. So does every other server on the same store.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -15,13 +19,22 @@ from kodo.server.http.assistants.defaults import shown_thread, with_sampling
 from kodo.server.http.assistants.documents import AskedSampling, StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
 from kodo.server.http.assistants.hosted_tools import RunResources, run_resources
-from kodo.server.http.assistants.run_states import RUN_STATUS, not_accepting_outputs, not_cancellable
+from kodo.server.http.assistants.run_states import (
+    DRIVEN,
+    RUN_STATUS,
+    WAITING,
+    not_accepting_outputs,
+    not_cancellable,
+)
+from kodo.server.http.assistants.waiting import WaitingRun
 from kodo.server.http.assistants.worker import RunContext, RunWorker
 from kodo.server.http.limits import Count
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import Conflict, EngineFailed, InvalidRequest, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, EngineFailed, InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.records import DocumentRow, Page
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire import assistants as wire
 
 logger = logging.getLogger(__name__)
@@ -33,6 +46,8 @@ _CANCEL_POLL_SECONDS = 0.5
 _CANCEL_TRIES = 120
 _OVERDUE_SECONDS = 5.0
 """How long a start waits for the ends of runs that are overdue: a store that takes none must not stop it."""
+EXPIRY_SECONDS = 1.0
+"""Pause between two looks for runs that have waited too long."""
 
 
 class RunManager:
@@ -46,6 +61,7 @@ class RunManager:
         self._in_hand = InHand()
         self._active_runs: dict[tuple[str, str], str] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._expiring: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Resume the unfinished runs; an interrupted turn is repeated.
@@ -54,15 +70,28 @@ class RunManager:
         """
         await self.adopt()
         overdue = [self._tasks[run_id] for run_id, worker in self._workers.items() if worker.overdue]
-        if overdue:
-            await asyncio.wait(overdue, timeout=_OVERDUE_SECONDS)
+        waiting = asyncio.create_task(self._expire_waiting())
+        await asyncio.wait((waiting, *overdue), timeout=_OVERDUE_SECONDS)
+        await cancel(waiting)  # what has failed of it is tried again in a moment, and logged
+        self._expiring = supervise_every("the expiry of runs that wait", EXPIRY_SECONDS, self._expire_waiting)
+
+    async def _expire_waiting(self) -> None:
+        """End the runs whose time ran out while they waited for their clients, whichever server drove them."""
+        before = self._context.clock.now() - self._context.run_seconds
+        rows = await self._context.store.documents_before(documents.RUN, (WAITING,), before)
+        ends = await asyncio.gather(*(self._expire(row) for row in rows), return_exceptions=True)
+        for end in ends:  # all were tried before one is an error
+            if end is not None:
+                raise end
+
+    async def _expire(self, row: DocumentRow) -> None:
+        with suppress(Conflict, NotFound):  # another server has ended or taken it, or its thread was deleted
+            await WaitingRun(self._context, row).expire()
 
     async def adopt(self) -> None:
         """Take up the runs that a server which is gone has left, and this one's that nothing drives."""
         store = self._context.store
-        for row in await self._in_hand.left(
-            lambda: store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished)
-        ):
+        for row in await self._in_hand.left(lambda: store.unfinished_documents(documents.RUN, DRIVEN)):
             self._start_worker(RunWorker(self._context, row, resumed=True))
 
     async def cancel_by_id(self, run_id: str, _: bytes = b"") -> None:
@@ -72,6 +101,7 @@ class RunManager:
 
     async def close(self) -> None:
         """Stop all workers; the next start resumes their runs."""
+        await cancel(self._expiring)
         tasks = [*self._tasks.values(), *self._followers]
         for task in tasks:
             task.cancel()
@@ -217,11 +247,18 @@ class RunManager:
 
     async def _put_run(self, messages: documents.NewMessages, run_row: DocumentRow) -> None:
         """Store a run with its messages: without the run, they would be there twice when it is created again."""
-        self._in_hand.take(run_row.id)
-        try:
+        with self._becoming_ours(run_row.id):
             await messages.add(self._context.store, run_row)
+
+    @contextmanager
+    def _becoming_ours(self, run_id: str) -> Iterator[None]:
+        """Store inside the block that a run is this server's; behind it a worker is started. If the block fails, and the store
+        has it all the same, it is taken up as one that nobody drives."""
+        self._in_hand.take(run_id)
+        try:
+            yield
         except BaseException:
-            self._in_hand.release(run_row.id)
+            self._in_hand.release(run_id)
             raise
 
     async def _resources(
@@ -241,13 +278,13 @@ class RunManager:
         of_thread = None if body.thread is None else body.thread.tool_resources
         return run_resources(body.tool_resources or assistant.tool_resources, of_thread)
 
-    def call_when_idle(self, worker: RunWorker, position: int, callback: Callable[[], None]) -> None:
+    def call_when_idle(self, worker: RunWorker, callback: Callable[[], None]) -> None:
         """Call a function once a run is over, or waits for its client."""
 
         async def follow() -> None:
             try:
                 with suppress(EngineFailed):  # stopped before its end, which is as good as over
-                    async for _ in worker.follow(position):
+                    async for _ in worker.follow():
                         pass
             finally:
                 callback()
@@ -266,57 +303,109 @@ class RunManager:
     def current(self, row: DocumentRow) -> wire.ThreadRun:
         """Return the run in a document; its current state if it has not ended."""
         run = msgspec.json.decode(row.body, type=StoredRun).run
-        worker = self._workers.get(row.id)
+        worker = self._driver(row.id)
         if worker is None:
             return run
-        return msgspec.structs.replace(
-            worker.run, metadata=run.metadata
-        )  # another server may have changed them
+        return msgspec.structs.replace(worker.run, metadata=run.metadata)  # they are changed in the document
 
-    async def get_accepting_outputs(self, owner: str, thread_id: str, run_id: str) -> RunWorker:
-        """Return the worker of a run that may accept tool outputs.
+    async def submit(
+        self, owner: str, thread_id: str, run_id: str, body: wire.SubmitToolOutputs, *, count: Count
+    ) -> RunWorker:
+        """Give a run the outputs of its calls, whichever server drove it before, and drive it from here.
 
         Raises:
             NotFound: it does not exist.
-            InvalidRequest: it has ended.
+            InvalidRequest: it does not wait for these outputs.
+            StoreFailed: the outputs were not accepted; they can be submitted again.
         """
-        return await self._get_worker(owner, thread_id, run_id, not_accepting_outputs)
+        async with self._lock(owner, thread_id):
+            return await retry_conflicts(lambda: self._submit(owner, thread_id, run_id, body, count))
+
+    async def _submit(
+        self, owner: str, thread_id: str, run_id: str, body: wire.SubmitToolOutputs, count: Count
+    ) -> RunWorker:
+        row = await self._settled(owner, thread_id, run_id)
+        if row.status != WAITING:
+            raise not_accepting_outputs(self.current(row))
+        waiting = WaitingRun(self._context, row)
+        if waiting.overdue:
+            await waiting.expire()
+            raise not_accepting_outputs(await self.get(owner, thread_id, run_id))
+        with self._becoming_ours(run_id):
+            try:
+                taken, events = await waiting.submit(body.tool_outputs)
+            except Conflict:
+                if self._context.store.shared:
+                    await self._check_takeable(row)
+                raise
+        priority = Priority.INTERACTIVE if body.stream else Priority.BACKGROUND
+        worker = RunWorker(self._context, taken, priority=priority, count=count, events=events)
+        self._start_worker(worker)
+        return worker
+
+    async def _check_takeable(self, row: DocumentRow) -> None:
+        """Refuse a run that could not be taken although nobody has changed it: a server of an earlier version drives it while it
+        waits. Raises InvalidRequest."""
+        found = await self._context.store.get_document(documents.RUN, row.owner, row.id)
+        if found is not None and found.version == row.version:
+            raise InvalidRequest(
+                f"A server of an earlier version drives run '{row.id}'; its tools' outputs must be sent there.",
+                param="run_id",
+                code="run_on_another_server",
+            )
 
     async def cancel(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
-        """Cancel a run; the answer says ``cancelling``.
+        """Cancel a run, whichever server drives it; the answer says ``cancelling``.
 
         Raises:
             NotFound: it does not exist.
             InvalidRequest: it has ended.
+            StoreFailed: the server that drives it does not answer.
         """
         store = self._context.store
-        if store.shared and run_id not in self._workers:
-            before = await self.get(owner, thread_id, run_id)
-            await self._cancel_elsewhere(owner, thread_id, run_id)
+        for attempt in range(_CANCEL_TRIES):
             run = await self.get(owner, thread_id, run_id)
-            if before.status in RUN_STATUS.unfinished and run.status in ("cancelling", "cancelled"):
-                return run
-        return await (await self._get_worker(owner, thread_id, run_id, not_cancellable)).cancel()
-
-    async def _cancel_elsewhere(self, owner: str, thread_id: str, run_id: str) -> None:
-        """Have the server that drives a run cancel it, and wait until it is over or being cancelled."""
-        store = self._context.store
-        for _ in range(_CANCEL_TRIES):
-            run = await self.get(owner, thread_id, run_id)
-            if run_id in self._workers or run.status not in ("queued", "in_progress", "requires_action"):
-                return
-            told = asyncio.create_task(store.wait_for_news(run_id, _CANCEL_POLL_SECONDS))
-            await store.ask_owner(CANCEL, run_id)
-            await told
+            cancelled: wire.ThreadRun | None = None
+            if (worker := self._driver(run_id)) is not None:
+                cancelled = await worker.cancel()
+            elif run.status == WAITING:
+                cancelled = await self._cancel_waiting(owner, thread_id, run_id)
+            elif attempt and run.status in ("cancelling", "cancelled"):  # by the server that was asked
+                cancelled = run
+            elif run.status not in ("queued", "in_progress") or not store.shared:
+                raise not_cancellable(run)
+            if cancelled is not None:
+                return cancelled
+            if store.shared and worker is None:
+                await self._ask_driver(run_id)
         raise StoreFailed("The server that drives this run does not answer; try again.")
+
+    async def _ask_driver(self, run_id: str) -> None:
+        """Ask the server that drives a run to cancel it, and wait for a moment."""
+        store = self._context.store
+        told = asyncio.create_task(store.wait_for_news(run_id, _CANCEL_POLL_SECONDS))
+        await store.ask_owner(CANCEL, run_id)
+        await told
+
+    async def _cancel_waiting(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun | None:
+        """Cancel a run that waits for its client. None: it does not, or was changed at this moment."""
+        async with self._lock(owner, thread_id):
+            row = await self._settled(owner, thread_id, run_id)
+            if row.status != WAITING:
+                return None
+            try:
+                with self._becoming_ours(run_id):
+                    taken = await WaitingRun(self._context, row).cancel()
+            except Conflict:
+                return None
+            worker = RunWorker(self._context, taken)
+            self._start_worker(worker)
+            return worker.run
 
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
         """Replace the metadata of a run. Raises ``NotFound``."""
         store = self._context.store
         row = await documents.get_document(store, documents.RUN, owner, run_id, parent=thread_id)
-        worker = self._workers.get(run_id)
-        if worker is not None:
-            return await worker.set_metadata(body)
         stored = msgspec.json.decode(row.body, type=StoredRun)
         run = documents.replace_metadata(stored.run, body)
         await documents.update_document(store, row, msgspec.structs.replace(stored, run=run))
@@ -324,22 +413,23 @@ class RunManager:
 
     # --- inside ---
 
-    async def _get_worker(
-        self, owner: str, thread_id: str, run_id: str, refusal: Callable[[wire.ThreadRun], InvalidRequest]
-    ) -> RunWorker:
-        """Return the worker of a run. Raises ``NotFound``, or the error that ``refusal`` builds if the run has no
-        worker."""
-        run = await self.get(owner, thread_id, run_id)
+    def _driver(self, run_id: str) -> RunWorker | None:
+        """The worker that drives a run here."""
         worker = self._workers.get(run_id)
-        if worker is not None:
-            return worker
-        if self._context.store.shared and run.status in RUN_STATUS.unfinished:
-            raise InvalidRequest(
-                f"Another server drives run '{run_id}'; its tools' outputs must be sent there.",
-                param="run_id",
-                code="run_on_another_server",
-            )
-        raise refusal(run)
+        return None if worker is None or worker.gave_up else worker
+
+    async def _settled(self, owner: str, thread_id: str, run_id: str) -> DocumentRow:
+        """A run's document, once a worker that has just given it up here is gone. Raises ``NotFound``.
+
+        Hold the lock of its thread.
+        """
+        store = self._context.store
+        row = await documents.get_document(store, documents.RUN, owner, run_id, parent=thread_id)
+        task = self._tasks.get(run_id)
+        if row.status == WAITING and task is not None:
+            await asyncio.wait((task,))
+            row = await documents.get_document(store, documents.RUN, owner, run_id, parent=thread_id)
+        return row
 
     def _lock(self, owner: str, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault((owner, thread_id), asyncio.Lock())

@@ -31,6 +31,10 @@ RUN_STATUS: Final = StatusMachine[wire.RunStatus](
     }
 )
 """Which status of a run may follow which."""
+WAITING: Final = "requires_action"
+"""The status of a run that waits for its client: no server drives it."""
+DRIVEN: Final = tuple(status for status in RUN_STATUS.unfinished if status != WAITING)
+"""The statuses of a run that a server drives."""
 
 
 def failed_end(
@@ -51,7 +55,7 @@ def requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.Thre
         if isinstance(row.context.item, FunctionCall)
     )
     action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=required_calls))
-    return msgspec.structs.replace(run, status="requires_action", required_action=action)
+    return msgspec.structs.replace(run, status=WAITING, required_action=action)
 
 
 def ended_run(run: wire.ThreadRun, end: RunEnd, usage: wire.RunUsage, now: int) -> wire.ThreadRun:

@@ -1,7 +1,8 @@
-"""The life of one run: turn after turn, each a response of the lifecycle, until it ends or waits for the client.
+"""One run while a server drives it: turn after turn, each a response of the lifecycle, until it ends or waits for the client.
 
-Its document holds its state. Its events are kept in memory, so that any number of readers can follow; the status of a
-run, its completed messages and its finished steps are on disk before their events are published.
+A run that waits is given up, and is the next worker's once somebody takes it (``waiting.py``). Its document holds its state. Its
+events are kept in memory, so that any number of readers can follow; the status of a run, its completed messages and its finished
+steps are on disk before their events are published.
 """
 
 from __future__ import annotations
@@ -27,17 +28,16 @@ from kodo.server.http.assistants.event_translation import (
 from kodo.server.http.assistants.hosted_tools import without_content
 from kodo.server.http.assistants.run_states import (
     RUN_STATUS,
+    WAITING,
     ended_run,
     failed_end,
-    not_accepting_outputs,
     not_cancellable,
     requiring_action,
-    with_outputs,
 )
 from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
-from kodo.server.lifecycle.context import drop_oldest, new_row
+from kodo.server.lifecycle.context import drop_oldest
 from kodo.server.lifecycle.errors import (
     Conflict,
     EngineFailed,
@@ -49,22 +49,26 @@ from kodo.server.lifecycle.errors import (
 )
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Clock, ContextItem, Ids
-from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import assistants as wire
 from kodo.server.wire import events as ev
 from kodo.server.wire.decode import BadBody
-from kodo.server.wire.items import FunctionCall, FunctionCallOutput
+from kodo.server.wire.items import FunctionCall
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import Response
 
 logger = logging.getLogger(__name__)
 
-_STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, "requires_action"))
+_STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, WAITING))
 """Events that end a stream."""
 _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
+
+
+class RunTaken(Exception):
+    """This worker has the run no more: it has given it up, and others may have taken it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class RunContext:
 
 
 class RunWorker:
-    """Drives one unfinished run. ``count`` is called with what each turn used."""
+    """Drives one run, until it ends or waits for its client. ``count`` is called with what each turn used."""
 
     def __init__(
         self,
@@ -105,7 +109,6 @@ class RunWorker:
         self._broadcast = Broadcast(events)
         self._resumed = resumed
         self._write_lock = asyncio.Lock()
-        self._outputs_submitted = asyncio.Event()
         self._requested_end: Literal["cancelled", "expired"] | None = None
         self._live_response: Run | None = None
         self._ended_steps: list[str] = []
@@ -130,111 +133,61 @@ class RunWorker:
         return self._seconds_left() <= 0
 
     @property
-    def position(self) -> int:
-        """The number of events published so far."""
-        return len(self._broadcast)
+    def gave_up(self) -> bool:
+        """Whether the run waits for its client, so that any server may take it."""
+        return self.run.status == WAITING
 
     # --- for its clients ---
 
-    async def follow(self, position: int) -> AsyncIterator[Sequence[RunEvent]]:
-        """Yield the events from a position on, until the run ends or waits for the client.
+    async def follow(self) -> AsyncIterator[Sequence[RunEvent]]:
+        """Yield the events, until the run ends or waits for the client.
 
         Raises:
             EngineFailed: the server stops, or the thread was deleted.
         """
-        async for batch in self._broadcast.follow(position):
+        async for batch in self._broadcast.follow():
             yield batch
             if any(name in _STREAM_ENDS for name, _ in batch):
                 return
         raise EngineFailed("The run stopped before it finished.")
 
-    async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
-        """Accept the outputs of all pending calls, and continue.
-
-        Raises:
-            InvalidRequest: the run is not waiting for these outputs.
-            StoreFailed: the outputs were not accepted; they can be submitted again.
-        """
-        async with self._write_lock:
-            stored = self._stored
-            if stored.run.status != "requires_action" or self._requested_end or stored.step is None:
-                raise not_accepting_outputs(stored.run)
-            outputs_by_call = {output.tool_call_id: output.output for output in outputs}
-            expected = [
-                row.context.item.call_id
-                for row in stored.pending
-                if isinstance(row.context.item, FunctionCall)
-            ]
-            if sorted(outputs_by_call) != sorted(expected) or len(outputs) != len(expected):
-                raise InvalidRequest(
-                    f"Expected tool outputs for call_ids {expected}, got {[o.tool_call_id for o in outputs]}.",
-                    param="tool_outputs",
-                )
-            output_rows = [
-                new_row(
-                    self._context.ids, FunctionCallOutput(call_id=call_id, output=outputs_by_call[call_id])
-                )
-                for call_id in expected
-            ]
-            # an earlier submission may have been stored in part
-            await documents.delete_leftovers(self._store, self.owner, stored)
-            rows = (*stored.pending, *output_rows)
-            await self._store.append_items(self.owner, stored.run.thread_id, rows)
-            name, step = end_step(with_outputs(stored.step, outputs_by_call), "completed", self._now(), None)
-            await self._store_step(step)
-            run = msgspec.structs.replace(stored.run, status="queued", required_action=None)
-            await self._update_stored(
-                run,
-                items=(*stored.items, *(row.id for row in rows)),
-                steps=(*stored.steps, step.id),
-                pending=(),
-                step=None,
-            )
-        self._broadcast.publish((name, step), ("thread.run.queued", self.run))
-        self._outputs_submitted.set()
-        return self.run
-
-    async def cancel(self) -> wire.ThreadRun:
-        """Cancel the run; return it with the status ``cancelling``.
+    async def cancel(self) -> wire.ThreadRun | None:
+        """Cancel the run; return it with the status ``cancelling``. None: it has been given up.
 
         Raises:
             InvalidRequest: it has ended or is ending.
         """
         async with self._write_lock:
+            if self.gave_up:
+                return None
             if self._requested_end or not RUN_STATUS.allows(self.run.status, "cancelling"):
                 raise not_cancellable(self.run)
-            await self._update_stored(
-                msgspec.structs.replace(self.run, status="cancelling", required_action=None)
-            )
+            cancelling = msgspec.structs.replace(self.run, status="cancelling", required_action=None)
+            try:
+                await self._update_stored(cancelling)
+            except RunTaken:
+                return None
             self._requested_end = "cancelled"
             run = self.run
         self._broadcast.publish(("thread.run.cancelling", run))
         await self._interrupt()
         return run
 
-    async def set_metadata(self, body: wire.NewMetadata) -> wire.ThreadRun:
-        """Store new metadata."""
-        async with self._write_lock:
-            run = documents.replace_metadata(self.run, body)
-            stored = msgspec.structs.replace(self._stored, run=run)
-            await self._store_document(stored, new_metadata=body.metadata is not msgspec.UNSET)
-        return self.run
-
     # --- its work ---
 
     async def execute(self) -> None:
-        """Drive the run to its end. If this task is cancelled, the next start resumes the run."""
+        """Drive the run until it ends or waits for its client. If this task is cancelled, the next start resumes the run."""
         expiring = asyncio.create_task(self._expire_at_deadline())
         try:
             if self._resumed:
                 await self._undo_interrupted_turn()
             end: RunEnd | None = None
-            while end is None:
-                if self.run.status == "requires_action" and not self._requested_end:
-                    await self._outputs_submitted.wait()
-                self._outputs_submitted.clear()
+            while end is None and not self.gave_up:
                 end = RunEnd(status=self._requested_end) if self._requested_end else await self._run_turn()
-            await self._finish(end)
+            if end is not None:
+                await self._finish(end)
+        except RunTaken:
+            logger.info("run %s goes on elsewhere", self.run.id)
         except NotFound:
             logger.info("run %s ended: its thread was deleted", self.run.id)
         finally:
@@ -249,7 +202,7 @@ class RunWorker:
         """
         while True:
             try:
-                async with self._write_lock:  # outputs that are submitted meanwhile are not left over
+                async with self._write_lock:
                     await documents.delete_leftovers(self._store, self.owner, self._stored)
                     if self.run.status == "in_progress":
                         queued = msgspec.structs.replace(self.run, status="queued")
@@ -269,6 +222,8 @@ class RunWorker:
             return failed_end("rate_limit_exceeded", error.message)
         except ServiceError as error:
             return failed_end("server_error", error.message)
+        except RunTaken:
+            raise
         except Exception:
             logger.exception("run %s failed unexpectedly", self.run.id)
             return failed_end("server_error", "The server had an internal error.")
@@ -368,32 +323,41 @@ class RunWorker:
         end = self._end_after(final, bool(calls))
         for run_event in translator.finish(end, usage):
             await self._store_and_publish(run_event)
-        async with self._write_lock:
-            stored = self._stored
-            requires_action = end is None and translator.calls_step is not None
-            if requires_action and translator.calls_step is not None:
-                await self._store_step(translator.calls_step)
-            turn_result: dict[str, Any] = {
-                "items": (*stored.items, *(row.id for row in message_rows)),
-                "steps": (*stored.steps, *self._ended_steps),
-                "spent": add_usage(stored.spent, usage),
-                "called": stored.called or bool(calls),
-            }
-            if end is not None:
-                self._turn_result = turn_result
-            else:
-                run = (
-                    requiring_action(stored.run, calls)
-                    if requires_action and not self._requested_end
-                    else stored.run
-                )
-                waiting = {"pending": calls, "step": translator.calls_step} if requires_action else {}
-                await self._update_stored(run, **turn_result, **waiting)
-            self._ended_steps.clear()
-            run = self.run
-        if run.status == "requires_action":
-            self._broadcast.publish(("thread.run.requires_action", run))
+        stored = self._stored
+        turn_result: dict[str, Any] = {
+            "items": (*stored.items, *(row.id for row in message_rows)),
+            "steps": (*stored.steps, *self._ended_steps),
+            "spent": add_usage(stored.spent, usage),
+            "called": stored.called or bool(calls),
+        }
+        self._ended_steps.clear()
+        if end is not None:
+            self._turn_result = turn_result
+        elif translator.calls_step is not None:
+            await self._store_step(translator.calls_step)
+            await self._give_up(calls, translator.calls_step, **turn_result)
+        else:
+            async with self._write_lock:
+                await self._update_stored(self.run, **turn_result)
         return end
+
+    async def _give_up(self, calls: tuple[ItemRow, ...], step: wire.RunStep, **turn_result: Any) -> None:
+        """Store that the run waits for the outputs of its calls, which ends this worker's part in it; not if it is to end.
+
+        Retried until the store takes it: a write that was called failed may have been kept, and then the run may be another
+        server's already.
+        """
+        while not self.gave_up:
+            try:
+                async with self._write_lock:
+                    run = self.run if self._requested_end else requiring_action(self.run, calls)
+                    await self._update_stored(run, pending=calls, step=step, **turn_result)
+                break
+            except StoreFailed as error:
+                logger.error("that run %s waits could not be stored: %s", self.run.id, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+        if self.gave_up:
+            self._broadcast.publish(("thread.run.requires_action", self.run))
 
     def _end_after(self, final: Response, calls: bool) -> RunEnd | None:
         if self._requested_end:
@@ -446,7 +410,6 @@ class RunWorker:
 
     async def _interrupt(self) -> None:
         """Tell the turn that it must end."""
-        self._outputs_submitted.set()
         if self._live_response is not None:
             await self._service.stop(self._live_response)
 
@@ -482,10 +445,13 @@ class RunWorker:
             RUN_STATUS.transition(self.run.status, run.status)
         await self._store_document(msgspec.structs.replace(self._stored, run=run, **changes))
 
-    async def _store_document(self, stored: StoredRun, *, new_metadata: bool = False) -> None:
+    async def _store_document(self, stored: StoredRun) -> None:
         """Replace the run's document. Hold ``_write_lock``.
 
-        Nobody else changes it, but another server its metadata: those are kept, unless these are newer.
+        Nobody else changes it while it is driven, but a client its metadata, at any server: those are kept.
+
+        Raises:
+            RunTaken: it was given up before, so that another worker may drive it, or have brought it to its end.
         """
         while True:
             row = msgspec.structs.replace(
@@ -495,15 +461,21 @@ class RunWorker:
                 body=msgspec.json.encode(stored),
             )
             try:
-                await self._store.update_document(row)
+                await self._store.update_document(row, release=stored.run.status == WAITING)
             except Conflict:
                 self._document = await documents.get_document(
                     self._store, documents.RUN, self.owner, self._document.id
                 )
-                if not new_metadata:
-                    changed = msgspec.json.decode(self._document.body, type=StoredRun).run.metadata
-                    run = msgspec.structs.replace(stored.run, metadata=changed)
-                    stored = msgspec.structs.replace(stored, run=run)
+                found = msgspec.json.decode(self._document.body, type=StoredRun)
+                if found.takes != stored.takes:
+                    raise RunTaken from None
+                if found.run.status == WAITING:  # given up by a write that was called failed
+                    self._stored = found
+                    if stored.run.status != WAITING:
+                        raise RunTaken from None
+                    return
+                run = msgspec.structs.replace(stored.run, metadata=found.run.metadata)
+                stored = msgspec.structs.replace(stored, run=run)
                 continue
             self._document, self._stored = row, stored
             return

@@ -33,7 +33,8 @@ from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.status import StatusMachine
-from kodo.server.lifecycle.store_ports import DocumentStore
+from kodo.server.lifecycle.store_ports import SharedDocuments
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.batches import (
     Batch,
     BatchError,
@@ -71,6 +72,8 @@ _UNRUN_ERRORS = {
 }
 _CLOCK_POLL_SECONDS = 1.0
 """Interval of the checks for expiry: the clock may jump."""
+COUNTS_SECONDS = 1.0
+"""Pause between two writes of the counts, where other servers are asked for them too."""
 _UNRUN_CHUNK = 500
 """Lines that are written together where nothing is run for them."""
 _RETRY_DELAYS = (1.0, 60.0)
@@ -82,7 +85,7 @@ class BatchContext:
     """The collaborators that all batch workers share."""
 
     service: Service
-    store: DocumentStore
+    store: SharedDocuments
     clock: Clock
     ids: Ids
     files: FileManager
@@ -230,6 +233,10 @@ class BatchWorker:
         """Run until every request has a result, or the batch is cancelled or expires."""
         dispatching = asyncio.create_task(self._dispatch(results, path))
         waiting = asyncio.create_task(self._wait_until_stopped())
+        counting: asyncio.Task[None] | None = None
+        if self._context.store.shared:
+            name = f"the counts of batch {self._document.id}"
+            counting = supervise_every(name, COUNTS_SECONDS, self._store_counts)
         try:
             await asyncio.wait((dispatching, waiting), return_when=asyncio.FIRST_COMPLETED)
             if dispatching.done():
@@ -239,6 +246,18 @@ class BatchWorker:
             for task in (dispatching, waiting):
                 task.cancel()
             await asyncio.gather(dispatching, waiting, return_exceptions=True)
+            await cancel(counting)
+
+    async def _store_counts(self) -> None:
+        """Write the counts and the usage so far, which the other servers read."""
+        async with self._status_lock:
+            batch = self.batch
+            if batch.request_counts == self._stored.batch.request_counts:
+                return
+            try:
+                await self._update_document(msgspec.structs.replace(self._stored, batch=batch))
+            except Conflict:
+                await self._reload_document()
 
     async def _wait_until_stopped(self) -> None:
         """Return when the batch is cancelled, or its completion window ends."""

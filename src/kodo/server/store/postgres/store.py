@@ -27,6 +27,7 @@ from kodo.server.lifecycle.records import (
     LimitUse,
     ResponseRow,
     SharedLimits,
+    Unless,
 )
 from kodo.server.store import documents, retention
 from kodo.server.store.key_memory import KeyMemory
@@ -318,11 +319,27 @@ class PostgresStore(SqlStore):
         self._say(response_id)
         return deleted
 
-    async def update_document(self, row: DocumentRow) -> None:
+    async def update_document(self, row: DocumentRow, *, release: bool = False) -> None:
         """See ``Store``."""
-        await super().update_document(row)
+        await super().update_document(row, release=release)
         if row.status is not None:
             self._say(row.id)
+
+    async def append_items(
+        self,
+        owner: str,
+        container: str,
+        items: Sequence[ItemRow],
+        new: Sequence[DocumentRow] = (),
+        *,
+        unless: Unless | None = None,
+        changed: Sequence[DocumentRow] = (),
+        take: DocumentRow | None = None,
+    ) -> None:
+        """See ``Store``."""
+        await super().append_items(owner, container, items, new, unless=unless, changed=changed, take=take)
+        if take is not None:
+            self._say(take.id)
 
     # --- housekeeping ---
 

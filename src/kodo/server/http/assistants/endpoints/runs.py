@@ -54,7 +54,7 @@ async def _create(
             worker = await state.runs.create(
                 caller.owner, body, thread_id, count=ticket.count, key_id=caller.key_id
             )
-    return _respond(state, worker, ticket, 0, stream=bool(body.stream))
+    return _respond(state, worker, ticket, stream=bool(body.stream))
 
 
 async def submit_tool_outputs(request: Request) -> Response:
@@ -63,19 +63,19 @@ async def submit_tool_outputs(request: Request) -> Response:
     ticket = get_ticket(request)
     with ticket.starting():
         body = request_translation.parse_body(await json_body(request), wire.SubmitToolOutputs)
-        worker = await state.runs.get_accepting_outputs(caller.owner, path["thread_id"], path["run_id"])
-        position = worker.position
-        await worker.submit(body.tool_outputs)
-    return _respond(state, worker, ticket, position, stream=bool(body.stream))
+        worker = await state.runs.submit(
+            caller.owner, path["thread_id"], path["run_id"], body, count=ticket.count
+        )
+    return _respond(state, worker, ticket, stream=bool(body.stream))
 
 
-def _respond(state: State, worker: RunWorker, ticket: Ticket, position: int, *, stream: bool) -> Response:
-    """Return the run, or stream its events from a position on.
+def _respond(state: State, worker: RunWorker, ticket: Ticket, *, stream: bool) -> Response:
+    """Return the run, or stream its events.
 
     The run continues if the reader disconnects, and its ticket is closed when it is over or waits for the client.
     """
     ticket.detached = True
-    state.runs.call_when_idle(worker, position, ticket.close)
+    state.runs.call_when_idle(worker, ticket.close)
     if not stream:
         return json_response(worker.run, headers=ticket.headers)
 
@@ -83,7 +83,7 @@ def _respond(state: State, worker: RunWorker, ticket: Ticket, position: int, *, 
         """A reader that disconnects changes nothing."""
 
     return EventStream(
-        worker.follow(position),
+        worker.follow(),
         encode_event,
         headers=ticket.headers,
         finished=finished,
