@@ -46,7 +46,9 @@ class Workspace:
                     continue
                 total += source.stat().st_size
                 if total > MAX_PROJECT_BYTES:
-                    raise WorkspaceError(f"the project is larger than {MAX_PROJECT_BYTES // 1_000_000} MB")
+                    raise WorkspaceError(
+                        f"the project, without what git ignores, is larger than {MAX_PROJECT_BYTES // 1_000_000} MB"
+                    )
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, fresh / name)
             fresh.rename(made.base)

@@ -8,7 +8,7 @@ import re
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.report.visible import make_visible
-from kodo.jobs.report.words import checked_words, run_line, word
+from kodo.jobs.report.words import checked_words, counted, run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 _ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.)|\bgh(?=-\d)")
@@ -43,9 +43,8 @@ def render(report: ReviewReport) -> str:
         lines += [escaped(run_line(report.executed, lang)), ""]
         lines += [f"- {word('not run', lang)}: {escaped(what)}" for what in report.executed.not_run]
     lines += [escaped(note) for note in report.notes]
-    lines.append(
-        f"{len(report.findings)} {word('count', lang)} · {len(report.reviewed)} {word('reviewed', lang)}"
-    )
+    found = counted(f"{len(report.findings)} {word('count', lang)}")
+    lines.append(f"{found} · {len(report.reviewed)} {word('reviewed', lang)}")
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
 from kodo.jobs.report.visible import make_visible, visible
-from kodo.jobs.report.words import checked_words, run_line, word
+from kodo.jobs.report.words import checked_words, counted, run_line, word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",
@@ -98,7 +98,7 @@ def _rest(console: Console, report: ReviewReport) -> None:
         counts += f", {len(report.suppressed)} {word('suppressed', lang)}"
     console.print(
         Text(
-            f"{word(report.state, lang)} · {counts} · {len(report.reviewed)} {word('reviewed', lang)}",
+            f"{word(report.state, lang)} · {counted(counts)} · {len(report.reviewed)} {word('reviewed', lang)}",
             style="bold",
         )
     )

@@ -1,5 +1,6 @@
 """The fixed words of reports in English and Japanese."""
 
+import re
 from collections.abc import Sequence
 
 from kodo.jobs.report.model import Category, EvidenceKind, Executed, Severity, State
@@ -61,10 +62,17 @@ _EN: dict[str, str] = {
     "not run": "not run",
 }
 
+_ONE = re.compile(r"(?<![\d.,])1 (function|input|difference|finding|known finding)s\b")
+
 
 def word(key: str, lang: str) -> str:
     """One fixed word or phrase in ``lang`` (``en`` or ``ja``)."""
     return (_JA if lang == "ja" else _EN).get(key, str(key))
+
+
+def counted(text: str) -> str:
+    """A text in which a count of one has its noun in the singular: ``1 finding``. Japanese has no plural."""
+    return _ONE.sub(r"1 \1", text)
 
 
 def checked_words(checked: Sequence[str], lang: str) -> str:
@@ -74,11 +82,13 @@ def checked_words(checked: Sequence[str], lang: str) -> str:
 
 def run_line(executed: Executed, lang: str) -> str:
     """One line on what was run in both versions."""
-    return word("run", lang).format(
-        functions=len(executed.functions),
-        inputs=executed.inputs,
-        recorded=executed.recorded,
-        differences=executed.differences,
-        seconds=executed.seconds,
-        budget=executed.budget,
+    return counted(
+        word("run", lang).format(
+            functions=len(executed.functions),
+            inputs=executed.inputs,
+            recorded=executed.recorded,
+            differences=executed.differences,
+            seconds=executed.seconds,
+            budget=executed.budget,
+        )
     )

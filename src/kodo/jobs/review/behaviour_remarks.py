@@ -275,13 +275,13 @@ def contradiction(difference: Difference, where: Affected, module: TargetModule)
             and _value(before.parts.get("result", "")) == wanted
             and _value(after.parts.get("result", "")) != wanted
         ):
-            return f"the documentation shows {_short(expect.quote, _MAX_SHOWN)}"
+            return f'the documentation shows "{_short(expect.quote, _MAX_SHOWN)}"'
     if after.kind == "raises" and before.kind == "value":
         error = after.parts["raises"]
         if error in _NEVER_MEANT:
             return f"{error} is never meant"
         if expect is not None and expect.kind in ("value", "shows") and expect.basis == "example":
-            return f"the documentation shows {_short(expect.quote, _MAX_SHOWN)}"
+            return f'the documentation shows "{_short(expect.quote, _MAX_SHOWN)}"'
         if where.depth and after.accident and _is_certain(where.function, difference.call):
             return f"its caller {where.function.qualname} is unchanged"
     if before.kind == after.kind == "value" and where.depth == 0:

@@ -181,7 +181,7 @@ def _copy(root: Path, target: Path) -> None:
         total += source.stat().st_size
         if total > MAX_PROJECT_BYTES:
             raise TestsError(
-                f"the project is larger than {MAX_PROJECT_BYTES // 1_000_000} MB; its tests were not run"
+                f"the project, without what git ignores, is larger than {MAX_PROJECT_BYTES // 1_000_000} MB; its tests were not run"
             )
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / name)

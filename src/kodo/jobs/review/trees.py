@@ -73,7 +73,9 @@ def trees(material: ReviewInput) -> Iterator[Trees]:
 def _from_revisions(repository: Repository, revisions: tuple[str, str], made: Trees) -> None:
     base, head = (repository.tree(revision) for revision in revisions)
     if sum(size for _, size in head.values()) > MAX_TREE_BYTES:
-        raise TreeError(f"the project is larger than {MAX_TREE_BYTES // 1_000_000} MB")
+        raise TreeError(
+            f"the project, without what git ignores, is larger than {MAX_TREE_BYTES // 1_000_000} MB"
+        )
     shared = {path for path, row in head.items() if base.get(path) == row}
     contents = repository.blobs(
         {blob for tree in (base, head) for blob, size in tree.values() if size <= _MAX_FILE_BYTES}
@@ -98,7 +100,9 @@ def _from_folder(root: Path | None, files: Sequence[ChangedFile], made: Trees) -
         size = source.stat().st_size
         total += size
         if total > MAX_TREE_BYTES:
-            raise TreeError(f"the project is larger than {MAX_TREE_BYTES // 1_000_000} MB")
+            raise TreeError(
+                f"the project, without what git ignores, is larger than {MAX_TREE_BYTES // 1_000_000} MB"
+            )
         if size <= _MAX_FILE_BYTES:
             _write(made.after / name, source.read_bytes())
             _link(made.after / name, made.before / name)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 
 import jsonschema
 import msgspec
@@ -15,6 +16,7 @@ from kodo.jobs.report.model import (
     Category,
     Evidence,
     EvidenceKind,
+    Executed,
     Finding,
     Fix,
     Place,
@@ -131,6 +133,20 @@ def test_the_terminal_shows_control_characters_as_escapes() -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", text)
     assert "src/a b/ü.py:1:3" in text
     assert "no analyser for Ruby" in text
+
+
+@pytest.mark.parametrize("render", [terminal.render, markdown.render])
+def test_one_is_counted_in_the_singular(render: Callable[..., str]) -> None:
+    """A finding, a function, an input, a difference; eleven are many, and Japanese has no plural."""
+    one = Executed(functions=("f",), inputs=1, recorded=1, differences=1, budget=1)
+    report = ReviewReport(state=State.FINDINGS, source="test", findings=(finding(1),), executed=one)
+    text = render(report).replace("\\", "")
+    assert "1 function, 1 input (1 recorded from running tests), 1 difference, 0.0 s of 1 s" in text
+    assert "1 finding ·" in text
+    many = msgspec.structs.replace(report, executed=msgspec.structs.replace(one, inputs=11))
+    assert "11 inputs" in render(many)
+    japanese = render(msgspec.structs.replace(report, lang="ja"))
+    assert "1 件の指摘" in japanese
 
 
 def test_colour_is_only_there_when_asked() -> None:
