@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Collection, Mapping
 
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.fixtures import MOCK
 from kodo.jobs.execution.worker.load import LIBRARY
 
 DEFINITIONS = ("import ", "from ", "class ", "def ", "@", "async ")
@@ -64,11 +65,18 @@ def written(call: Call) -> str:
 
 
 def command(
-    call: Call, module: str, defined: Collection[str], path: str, wrap: str = "", *, seeded: bool = False
+    call: Call,
+    module: str,
+    defined: Collection[str],
+    path: str,
+    wrap: str = "",
+    *,
+    seeded: bool = False,
+    classes: Mapping[str, str] | None = None,
 ) -> str:
     """A shell command that makes the call and prints its result; ``path`` is the folder to import from.
 
-    ``seeded``: the call draws random numbers, which start at seed 0.
+    ``seeded``: the call draws random numbers, which start at seed 0. ``classes``: class of another module -> that module.
     """
     expression = filled(call)
     setup = filled_setup(call)
@@ -76,9 +84,13 @@ def command(
     own = sorted(needed & set(defined))
     lines = [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
     lines += [f"from {module} import {', '.join(own)}"] if own else []
+    foreign = {name: place for name, place in (classes or {}).items() if name in needed - {*own, *LIBRARY}}
+    lines += [f"from {place} import {name}" for name, place in sorted(foreign.items())]
     lines += [f"import {module}"] if module.partition(".")[0] in needed - set(own) else []
     if wrap == "asyncio.run":
         lines.append("import asyncio")
+    if MOCK in needed:
+        lines.append("from unittest import mock")
     if "tmp_path" in needed:
         lines += ["import pathlib, tempfile", "tmp_path = pathlib.Path(tempfile.mkdtemp())"]
     if seeded:

@@ -30,9 +30,11 @@ from kodo.jobs.execution.dict_shapes import dict_shape
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
-from kodo.jobs.execution.param_types import ANY, ParamType, from_use, from_value
+from kodo.jobs.execution.odd_values import HOLE
+from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
+from kodo.jobs.execution.stand_ins import STAND_IN, asked_answers, late_attributes, of_class
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
     constants,
@@ -41,6 +43,7 @@ from kodo.jobs.execution.stated_facts import (
 )
 from kodo.jobs.execution.target import Class, Function, Param, TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
+from kodo.jobs.execution.types_as_values import KIND, is_kind
 from kodo.jobs.execution.values import Values
 
 _OPERATORS = {
@@ -64,6 +67,7 @@ _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
+_LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -79,20 +83,28 @@ class CandidateGenerator:
         *,
         compares: bool = False,
         deep: bool = False,
+        stands_in: bool = False,
+        odd: tuple[str, ...] = (),
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
         ``deep``: inputs are also made of what the functions ask for that a function calls, and iterators for what may be one.
+        ``stands_in``: objects that are talked to are stand-ins, and parameters for types are given types. ``odd``: sources of
+        odd values (``odd_values``).
         """
         self._focus = focus
         self._compares = compares
         self._deep = deep
+        self._stands_in = stands_in
+        self._odd = odd
         self._module = module
         self._documented = DocumentedCalls(module)
         self._seed = seed
         self._next = 0
         self._known_effects: dict[str, Effects] = {}
         self._known_changers: dict[str, list[Function]] = {}
+        self._known_late: dict[str, tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]] = {}
+        self._class_nodes = {node.name: node for node in module.tree.body if isinstance(node, ast.ClassDef)}
         self._instances = documented_instances(module)
         for name, sources in (instances or {}).items():
             self._instances[name] = tuple(dict.fromkeys([*self._instances.get(name, ()), *sources]))
@@ -115,6 +127,8 @@ class CandidateGenerator:
             asked=_asked_types(module, function) if self._deep else (),
             compares=self._compares,
             deep=self._deep,
+            stands_in=frozenset(module.foreign_classes) if self._stands_in else None,
+            odd=self._odd,
         )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)
@@ -322,7 +336,17 @@ class CandidateGenerator:
 
     def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
         type_ = _argument_type(param, rows)
-        return self._widened(type_, param, function) if self._deep else type_
+        type_ = self._widened(type_, param, function) if self._deep else type_
+        type_ = self._with_stand_ins(type_, param) if self._stands_in else type_
+        return _with_odd(type_, param, self._odd) if self._odd else type_
+
+    def _with_stand_ins(self, type_: ParamType, param: Param) -> ParamType:
+        """A type, and what takes the place of what cannot be made: a stand-in for an object that is talked to, or a type."""
+        if is_kind(param.name, param.annotation):
+            return ParamType("union", (KIND, *_members(type_)))
+        if type_.kind == "class" and type_.text in self._module.foreign_classes:
+            return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text))))
+        return ParamType("union", (STAND_IN, *_members(type_))) if param.talked_to else type_
 
     def _widened(self, type_: ParamType, param: Param, function: Function) -> ParamType:
         """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list,
@@ -366,7 +390,8 @@ class CandidateGenerator:
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
         outside, given = self._hold_still(function, given, values)
-        args, passed = pass_arguments(function.params, given, values)
+        params = [_with_iterator_items(one) if self._deep else one for one in function.params]
+        args, passed = pass_arguments(params, given, values)
         if self._deep and expect is None and values.rng.random() < _RECORDED:
             args, passed = recorded(function.params, args, passed)
         inner = ", ".join(passed)
@@ -429,6 +454,8 @@ class CandidateGenerator:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
         rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
         lines = [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
+        if self._stands_in:
+            lines += self._late(owner.name, receiver, function, values)
         makers = self._state_changers(owner.name)
         for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
             method = rng.choice(makers)
@@ -444,6 +471,22 @@ class CandidateGenerator:
         if setter is not None and setter.params and rng.random() < _SET:
             lines.append(f"{receiver}.{function.name} = {values.random(setter.params[0].type)}")
         return tuple(lines)
+
+    def _late(self, owner: str, receiver: str, function: Function, values: Values) -> Iterator[str]:
+        """Statements that set attributes which the constructor leaves at None, for some calls of a method that reads them, and that
+        let stand-ins answer no where an answer decides.
+        """
+        if function.qualname not in self._known_late:
+            node = self._class_nodes.get(owner)
+            late = late_attributes(node, function.node) if node is not None else {}
+            self._known_late[function.qualname] = late, asked_answers(function.node)
+        found, asked = self._known_late[function.qualname]
+        chosen = [one for one in found.items() if values.rng.random() < _LATE]
+        for name, made in chosen:
+            value = values.rng.choice(made) if made else values.random(from_name(name))
+            yield f"{receiver}.{name} = {value}"
+        for method in asked if values.rng.random() < _LATE else ():
+            yield f"{receiver}.{method}.return_value = False"
 
     def _state_changers(self, owner: str) -> list[Function]:
         """The public methods of a class that change its state; read once, as every call of a method asks."""
@@ -545,9 +588,23 @@ def _members(type_: ParamType) -> tuple[ParamType, ...]:
     return type_.args if type_.kind == "union" else (type_,)
 
 
+def _with_odd(type_: ParamType, param: Param, odd: Iterable[str]) -> ParamType:
+    """A type that was guessed, or one of the odd values that a caller may give as well."""
+    if param.typed:
+        return type_
+    values = tuple(ParamType("literal", text=one.replace(HOLE, "[1, 2]")) for one in odd)
+    return ParamType("union", (*_members(type_), ParamType("union", values)))
+
+
+def _with_iterator_items(param: Param) -> Param:
+    """Any number of values, each of which may be an iterator where it may be a list."""
+    return replace(param, type=_with_iterators(param.type, param)) if param.variadic else param
+
+
 def _with_iterators(type_: ParamType, param: Param) -> ParamType:
-    """A type that was guessed to be a list, or one of the iterators that a caller may give as well."""
+    """A type that is guessed to be a list, or any iterable, or one of the iterators that a caller may give as well."""
     lists = [one for one in _members(type_) if one.kind == "list"]
-    if param.typed or not lists:
+    is_open = not param.typed or "Iterable" in param.annotation
+    if not is_open or not lists:
         return type_
     return ParamType("union", (*_members(type_), ParamType("iterator", lists[0].args)))

@@ -48,8 +48,8 @@ class Effects:
 def read_effects(module: str, tree: ast.Module, node: ast.AST, params: frozenset[str]) -> Effects:
     """The effects of a function, those of the module's functions that it calls by name included."""
     nodes = list(_reached(tree, node))
-    origins = {name: origin for name, origin in _origins(tree).items() if name not in params}
-    dotted = {_origin(one, origins): one for one in nodes if isinstance(one, ast.Name | ast.Attribute)}
+    known = {name: origin for name, origin in origins(tree).items() if name not in params}
+    dotted = {_origin(one, known): one for one in nodes if isinstance(one, ast.Name | ast.Attribute)}
     setup: list[str] = []
     if any(name.startswith("random.") for name in dotted):
         setup.append("random.seed(0)")
@@ -79,7 +79,7 @@ def _reached(tree: ast.Module, node: ast.AST) -> Iterator[ast.AST]:
 
 
 @lru_cache(maxsize=128)
-def _origins(tree: ast.Module) -> dict[str, str]:
+def origins(tree: ast.Module) -> dict[str, str]:
     """Name -> what it is imported from: ``import time as t`` gives t: time, ``from random import choice`` random.choice."""
     out: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -90,12 +90,12 @@ def _origins(tree: ast.Module) -> dict[str, str]:
     return out
 
 
-def _origin(node: ast.AST, origins: Mapping[str, str]) -> str:
+def _origin(node: ast.AST, known: Mapping[str, str]) -> str:
     """The dotted name that an expression means by the module's imports; empty for anything else."""
     if isinstance(node, ast.Name):
-        return origins.get(node.id, "")
+        return known.get(node.id, "")
     if isinstance(node, ast.Attribute):
-        owner = _origin(node.value, origins)
+        owner = _origin(node.value, known)
         return f"{owner}.{node.attr}" if owner else ""
     return ""
 

@@ -39,6 +39,14 @@ class Importer:
             return None
         return ImportedClass(found[0], found[1], found[2], found[3])
 
+    def class_of(self, module: str, name: str) -> ImportedClass | None:
+        """The class that a module calls so, through at most a few imports; None where there is none."""
+        path = self._locate(module)
+        tree = _parsed(path) if path is not None else None
+        return (
+            self.imported_class(name, path, tree, module) if path is not None and tree is not None else None
+        )
+
     def imported_path(self, name: str, path: Path, tree: ast.Module, module: str) -> Path | None:
         """The file that defines the function or class that ``name`` means in a file; None where it is neither."""
         found = self._definition(name, path, tree, module)
@@ -91,6 +99,37 @@ def imported_names(tree: ast.Module) -> tuple[str, ...]:
     return tuple(
         alias.name for one in _imports_of(tree) for alias in one.names if alias.asname in (None, alias.name)
     )
+
+
+def dotted_classes(tree: ast.Module, module: str, path: Path) -> dict[str, str]:
+    """Class that a file names through a module, in an annotation or as a base, ``httputil.HTTPHeaders`` -> that module."""
+    modules: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = _absolute(node, module, is_package=path.name == "__init__.py")
+            modules |= {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names}
+    found: dict[str, str] = {}
+    for inner in ast.walk(tree):
+        for place in _places_of_types(inner):
+            for one in ast.walk(place):
+                if isinstance(one, ast.Attribute) and (known := modules.get(ast.unparse(one.value))):
+                    found.setdefault(one.attr, known)
+    return found
+
+
+def _places_of_types(node: ast.AST) -> list[ast.expr]:
+    """Where a node names classes: the annotation of a parameter, the bases of a class."""
+    if isinstance(node, ast.arg):
+        note = node.annotation
+        if isinstance(note, ast.Constant) and isinstance(note.value, str):
+            try:
+                note = ast.parse(note.value, mode="eval").body
+            except SyntaxError:
+                return []
+        return [note] if note is not None else []
+    return node.bases if isinstance(node, ast.ClassDef) else []
 
 
 def exports(path: Path) -> frozenset[str]:

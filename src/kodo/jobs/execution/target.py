@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from kodo.jobs.execution.imports import ImportedClass, Importer, imported_names
+from kodo.jobs.execution.imports import ImportedClass, Importer, dotted_classes, imported_names
 from kodo.jobs.execution.keyword_options import options_read
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.execution.scope import Scope, read_scope
+from kodo.jobs.execution.stand_ins import is_talked_to
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
@@ -52,6 +53,10 @@ _TAKE_ITERABLES = frozenset(
      "intersection_update", "difference_update"]
 )  # fmt: skip
 """Functions and methods that take any number of iterables, or any number after a function."""
+_READ_ITERABLES = frozenset(
+    ["tuple", "list", "set", "frozenset", "iter", "len", "sorted", "sum", "reversed", "max", "min", "any", "all"]
+)  # fmt: skip
+"""Functions that read an iterable: what each of the values is that one of them is mapped over."""
 
 # A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
 _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamType("int"),)))
@@ -59,7 +64,10 @@ _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamT
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter. ``typed`` says whether ``type`` comes from an annotation, and so may be relied on."""
+    """One parameter. ``typed`` says whether ``type`` comes from an annotation, and so may be relied on; ``annotation`` is its text.
+
+    ``talked_to``: nothing is known of its type, but that it is an object whose methods are called.
+    """
 
     name: str
     type: ParamType
@@ -68,6 +76,8 @@ class Param:
     keyword_only: bool = False
     variadic: bool = False
     positional_only: bool = False
+    annotation: str = ""
+    talked_to: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +172,9 @@ class TargetModule:
             for name in imported_names(self.tree)
             if not _is_private(name)
         }
+        for name, module in dotted_classes(self.tree, self.name, self.path).items():
+            if found.get(name) is None and not _is_private(name):
+                found[name] = importer.class_of(module, name)
         own = {node.name for node in self.tree.body if isinstance(node, ast.ClassDef)}
         return {name: one for name, one in found.items() if one is not None and name not in own}
 
@@ -240,6 +253,13 @@ class TargetModule:
                     if isinstance(inner, ast.Name)
                 }
         return frozenset(names)
+
+    @cached_property
+    def readable(self) -> frozenset[str]:
+        """The names that can be read from the module: those that it defines, and those that it imports at its top level."""
+        imports = (node for node in self.tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+        names = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+        return self.defined | (names - {"*"})
 
     def pick(self, name: str | None) -> tuple[Function, ...]:
         """The functions that ``name`` means: one function, one method, a whole class; all for None.
@@ -338,22 +358,30 @@ def _read_function(node: FunctionNode, owner: str, scope: Scope) -> Function:
     return Function(node.name, owner, kind, params, node.returns, node, doc, node.lineno)
 
 
-def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple[Param, ...]:
+def _read_params(
+    node: FunctionNode, scope: Scope, *, skip_first: bool, owner: Sequence[ast.stmt] = ()
+) -> tuple[Param, ...]:
+    """The parameters of a function; ``owner`` are the statements of the class that it is the constructor of."""
     arguments = node.args
     plain = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults)) + list(
         arguments.defaults
     )
     rows = list(zip(plain, defaults, strict=True))[1 if skip_first else 0 :]
-    out = [_read_param(arg, default, scope, node.body, keyword_only=False) for arg, default in rows]
+    out = [
+        _read_param(arg, default, scope, node.body, keyword_only=False, owner=owner) for arg, default in rows
+    ]
     positional = {arg.arg for arg in arguments.posonlyargs}
     out = [replace(one, positional_only=one.name in positional) for one in out]
     if arguments.vararg:
         one = _read_param(arguments.vararg, None, scope, node.body, keyword_only=False)
         type_ = one.type if one.typed else _item_of(one.name, node.body)
-        out.append(Param(one.name, type_, one.typed, variadic=True))
+        out.append(Param(one.name, type_, one.typed, variadic=True, annotation=one.annotation))
     keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    out += [_read_param(arg, default, scope, node.body, keyword_only=True) for arg, default in keyword_only]
+    out += [
+        _read_param(arg, default, scope, node.body, keyword_only=True, owner=owner)
+        for arg, default in keyword_only
+    ]
     if arguments.kwarg:
         names = {one.name for one in out} | {arg.arg for arg in plain}
         read = options_read(node, arguments.kwarg.arg)
@@ -378,7 +406,15 @@ def _item_of(name: str, body: list[ast.stmt]) -> ParamType:
                 args=[*_, ast.Starred(value=ast.Name(id=found))],
             ) if found == name and called in _TAKE_ITERABLES:
                 return ParamType("list", (item,))
+            case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=called), given]) if (
+                called in _READ_ITERABLES and _names(given, name)
+            ):
+                return ParamType("list", (item,))
     return item
+
+
+def _names(node: ast.AST, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node))
 
 
 def _read_option(name: str, default: ast.expr | None) -> Param:
@@ -398,8 +434,10 @@ def _read_param(
     body: list[ast.stmt],
     *,
     keyword_only: bool,
+    owner: Sequence[ast.stmt] = (),
 ) -> Param:
     type_, typed = scope.type_of(arg.annotation)
+    talked_to = False
     if type_ is None and default is not None:
         type_ = from_value(default)
     if type_ == ANY:  # the annotation leaves it open, the name or the body may not
@@ -409,9 +447,18 @@ def _read_param(
     if type_ is None:
         guess = from_use(arg.arg, body) or from_name(arg.arg)
         sure = guess.kind == "callable"  # what is called can be nothing else
+        talked_to = guess == ANY and (arg.annotation is not None or is_talked_to(arg.arg, body, owner))
         others = () if sure else tuple(other for other in _FALLBACK_TYPES if other != guess)
         type_ = ParamType("union", (guess, *others))
-    return Param(arg.arg, type_, typed, ast.unparse(default) if default else None, keyword_only)
+    return Param(
+        arg.arg,
+        type_,
+        typed,
+        ast.unparse(default) if default else None,
+        keyword_only,
+        annotation=ast.unparse(arg.annotation) if arg.annotation else "",
+        talked_to=talked_to,
+    )
 
 
 def _ancestors(node: ast.ClassDef, others: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
@@ -445,7 +492,7 @@ def _constructor_params(
     own = {one.name: one for one in node.body if isinstance(one, ast.FunctionDef)}
     constructor = own.get("__init__") or own.get("__new__")
     if constructor is not None:
-        return _read_params(constructor, scope, skip_first=True)
+        return _read_params(constructor, scope, skip_first=True, owner=node.body)
     if kind in ("dataclass", "namedtuple"):
         inherited = {param.name: param for one in bases for param in one.init}
         return tuple((inherited | {param.name: param for param in _read_fields(node, scope)}).values())

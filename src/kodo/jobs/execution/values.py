@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kodo.jobs.execution import stand_ins, types_as_values
+from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.target import Class, Param
 
@@ -20,6 +22,7 @@ _PLAIN = {
     "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
     "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
     "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
+    "standin": stand_ins.SOURCE, "kind": types_as_values.SOURCES[0],
 }  # fmt: skip
 _EDGES = {
     "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648", "10**20"),
@@ -46,6 +49,7 @@ _EDGES = {
                  "types.MethodType(lambda self, a, b=1: (self, a, b), 'x')", "functools.partial(max, 1)"),
     "uuid": ("uuid.UUID(int=0)",),
     "file": ("io.BytesIO(b'abc')", "io.StringIO()", "io.BytesIO()", "io.StringIO('a b\\nc\\n')", "io.BytesIO(b'a b\\nc\\n')"),
+    "kind": types_as_values.SOURCES,
 }  # fmt: skip
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
@@ -56,6 +60,7 @@ _WORDED = 0.6  # of the random bytes, those of the words of the code and of plai
 _PIECES = (b"a", b"b", b"abc", b"X", b"7", b" ", b"\n", b"\r\n", b": ", b"a b")
 _SHOWN_EACH = 8  # values of each attribute of an object that stand in the code
 _ASKED = 0.5  # of the open values, those of a type that the code asks for
+_ODD = 0.15  # of the open values, odd ones
 _HOLDS_OTHERS, _DEEPEST = 0.5, 3  # of open values, those that hold others, and to what depth
 _HOLDERS = (
     ParamType("list", (ANY,)),
@@ -64,6 +69,7 @@ _HOLDERS = (
     ParamType("tuple", (ANY,)),
     ParamType("none"),
 )
+_STANDS_IN = 0.6  # of the objects of other modules that a constructor is given, stand-ins
 _KINDS = 4
 _OPTIONAL_KEYS = 0.6  # of the keys that a dict may have, those that it has
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
@@ -89,6 +95,12 @@ class Values:
     """The types that the code asks values for, as ``isinstance(value, bytes)``: open values are now and then of one of them."""
     deep: bool = False
     """Whether one text is now and then what another one, as a form with holes, describes, and an open value may hold others."""
+    stands_in: frozenset[str] | None = None
+    """Classes of other modules in whose place stand-ins are given to constructors, and in that of objects of which no more is
+    known than that they are talked to; None for no stand-ins.
+    """
+    odd: tuple[str, ...] = ()
+    """Sources of odd values that open values are now and then; a hole stands for a plain one."""
     _fitting: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False)
     """Kind of type -> the sources that the constants give for it, found once: thousands of values are made of them."""
 
@@ -175,6 +187,8 @@ class Values:
         key, value = (*type_.args, ANY, ANY)[:2]
         keys = self.edges(key, depth + 1)[:4] if depth < 3 else [self.plain(key, depth + 1)]
         out = ["{}", *("{" + f"{one}: {self.plain(value, depth + 1)}" + "}" for one in keys)]
+        if value.kind == "any" and depth == 0:
+            out += ["{" + f"{self.plain(key, 1)}: {one}" + "}" for one in self._odd_sources()]
         if len(keys) > 1:
             out.append("{" + ", ".join(f"{one}: {self.random(value, depth + 1)}" for one in keys) + "}")
         return out
@@ -183,6 +197,7 @@ class Values:
         shapes = [repr(shape) for shape in self.shapes] if kind == "str" and depth == 0 else []
         if kind == "any" and depth < _DEEPEST:
             shapes = [self.plain(one, depth + 1) for one in self.asked]
+            shapes += self._odd_sources()
         return [*shapes, *self._from_constants(kind), *_EDGES.get(kind, ())]
 
     def _plain_fields(self, type_: ParamType, depth: int) -> str:
@@ -200,6 +215,9 @@ class Values:
         for key, one in _fields(type_):
             rows += [needed | {key: edge} for edge in self.edges(one, depth + 1)[:_SHOWN_EACH]]
         return [_fields_source(row) for row in rows]
+
+    def _odd_sources(self) -> list[str]:
+        return [one.replace(HOLE, "[1, 2]") for one in self.odd]
 
     def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
         inner = type_.args[0] if type_.args else ANY
@@ -309,8 +327,8 @@ class Values:
         make = self.plain if plain else self.random
         params = [one for one in known.init if not one.variadic]
         needed = [one for one in params if one.default is None]
-        given = [make(one.type, depth + 1) for one in needed if not one.keyword_only]
-        named = [f"{one.name}={make(one.type, depth + 1)}" for one in needed if one.keyword_only]
+        given = [make(self._taken(one), depth + 1) for one in needed if not one.keyword_only]
+        named = [f"{one.name}={make(self._taken(one), depth + 1)}" for one in needed if one.keyword_only]
         if plain:
             return [*given, *named]
         optional = [one for one in params if one.default is not None and not one.positional_only]
@@ -323,7 +341,16 @@ class Values:
         """A few of the optional parameters by keyword, those in focus more often."""
         chosen = self.rng.sample(optional, min(len(optional), self.rng.choice(_OPTIONAL)))
         chosen += [one for one in optional if self.wants(one.name) and one not in chosen]
-        return [f"{one.name}={self.random(one.type, depth + 1)}" for one in chosen]
+        return [f"{one.name}={self.random(self._taken(one), depth + 1)}" for one in chosen]
+
+    def _taken(self, param: Param) -> ParamType:
+        """What a constructor is given for a parameter: for an object to talk to that is not known how to make, a stand-in."""
+        if self.stands_in is None:
+            return param.type
+        name = param.type.text if param.type.kind == "class" else ""
+        if name in self.stands_in and name not in self.instances and self.rng.random() < _STANDS_IN:
+            return ParamType("literal", text=stand_ins.of_class(name))
+        return stand_ins.STAND_IN if param.talked_to else param.type
 
     def wants(self, name: str) -> bool:
         """Whether an optional parameter in focus gets a value this time."""
@@ -584,6 +611,8 @@ def _namespace_source(attributes: Mapping[str, str]) -> str:
 
 
 def _anything(values: Values, _: ParamType, depth: int) -> str:
+    if values.odd and values.rng.random() < _ODD:
+        return values.rng.choice(values.odd).replace(HOLE, "[1, 2]")
     if values.asked and depth <= _DEEPEST and values.rng.random() < _ASKED:
         return values.random(values.rng.choice(values.asked), depth + 1)
     if values.deep and depth < _DEEPEST and values.rng.random() < _HOLDS_OTHERS:

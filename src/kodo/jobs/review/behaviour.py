@@ -25,13 +25,16 @@ from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
 from kodo.jobs.execution.model import Call, ExecutionError
+from kodo.jobs.execution.odd_values import odd_values
 from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import Function, TargetModule, load
+from kodo.jobs.execution.types_as_values import is_about_types
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
@@ -213,6 +216,8 @@ class _Comparison:
     sandbox: Sandbox
     files: Sequence[ChangedFile]
     found: Behaviour
+    said: set[tuple[str, ...]] = field(default_factory=set)
+    """The calls that remarks on the modules so far show, with both outcomes: one change of two modules is said once."""
 
     @contextmanager
     def tests(self, modules: Sequence[_Module], end: float) -> Iterator[Recording]:
@@ -284,7 +289,7 @@ class _Comparison:
         if out := list(dict.fromkeys(_without_answer(answers, names))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
         found.candidates[file.path] = remarks(
-            file, module.after, module.affected, compared, self.files, module.values
+            file, module.after, module.affected, compared, self.files, module.values, self.said
         )
 
     def _inputs(self, module: _Module) -> Iterator[Group]:
@@ -314,6 +319,7 @@ class _Comparison:
     def _about(module: _Module, roots: Iterable[str]) -> About:
         """What the change of a module is about."""
         file, both = module.file, (module.before, module.after)
+        changed = [name for name, one in module.affected.items() if one.depth == 0]
         lines = touched_texts(file)
         errors = (name for name in _NAME.findall("\n".join(lines)) if _is_error(name))
         return About(
@@ -321,6 +327,8 @@ class _Comparison:
             tuple(dict.fromkeys(errors)),
             relevant_options(lines, both),
             touched_names(file, *both),
+            _odd_values(module.before, module.after, changed),
+            is_about_types(_sources(both, changed)),
             touched_in(file, *both, roots),
         )
 
@@ -393,12 +401,12 @@ def _groups(
     instances: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
-    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
-    new, old = (CandidateGenerator(one, 0, focus, instances, compares=True) for one in (after, before))
     affected = list(affected)
     are_many = len(affected) > _MANY
+    makers = _generators(before, after, affected, lines, instances)
     for one in affected:
         function = one.function
+        new, old = makers[one.depth == 0]
         in_both = function.qualname in before.every_function and function.qualname in after.every_function
         count = INPUTS if one.depth == 0 and not are_many else CALLER_INPUTS
         if in_both or function.name == "__init__":
@@ -414,18 +422,61 @@ def _groups(
             calls = _in_turn(calls, old.calls(earlier, count))
         if one.depth == 0 and has_other_decorators(function.qualname, before, after):
             calls = [state_of(function.qualname), *calls]
-        unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
-        numbered = [
-            msgspec.structs.replace(call, id=number)
-            for number, call in enumerate(_mixed(list(reversed(unique.values()))))
-        ]
-        if numbered:
-            yield function.qualname, tuple(numbered)
+        if calls:
+            yield function.qualname, tuple(_numbered(calls))
+
+
+def _numbered(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls without repeats, in the order in which they are made."""
+    unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
+    for number, call in enumerate(_mixed(list(reversed(unique.values())))):
+        yield msgspec.structs.replace(call, id=number)
+
+
+def _generators(
+    before: TargetModule,
+    after: TargetModule,
+    affected: Iterable[Affected],
+    lines: Iterable[str],
+    instances: Mapping[str, tuple[str, ...]],
+) -> dict[bool, tuple[CandidateGenerator, CandidateGenerator]]:
+    """What makes the calls of the version after and of the one before, for changed functions (True) and for those that lead there."""
+    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
+    odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0])
+
+    def made(module: TargetModule, *, deep: bool) -> CandidateGenerator:
+        return CandidateGenerator(
+            module, 0, focus, instances, compares=True, deep=deep, stands_in=True, odd=odd
+        )
+
+    return {deep: (made(after, deep=deep), made(before, deep=deep)) for deep in (True, False)}
 
 
 def _is_same(one: Function, other: Function) -> bool:
     """Whether the text of two functions means the same, whatever they use of their modules."""
     return ast.dump(one.node) == ast.dump(other.node)
+
+
+def _odd_values(before: TargetModule, after: TargetModule, functions: Iterable[str]) -> tuple[str, ...]:
+    """The odd values that changed functions ask for in either version."""
+    names = list(functions)
+    found = [
+        odd_values(
+            module.tree, [node for name in names for node in module.definitions.get(name, ())], LIBRARY
+        )
+        for module in (after, before)
+    ]
+    return tuple(dict.fromkeys(source for sources in found for source in sources))
+
+
+def _sources(modules: Iterable[TargetModule], functions: Sequence[str]) -> Iterator[str]:
+    """The texts of functions in both versions."""
+    return (
+        ast.unparse(node)
+        for module in modules
+        for name in functions
+        for node in module.definitions.get(name, ())
+    )
 
 
 def _mixed(calls: Sequence[Call]) -> list[Call]:

@@ -43,9 +43,10 @@ def remarks(
     compared: Sequence[Compared],
     files: Sequence[ChangedFile],
     values: Collection[str] = (),
+    said: set[tuple[str, ...]] | None = None,
 ) -> list[Candidate]:
     """One candidate for each changed function whose behaviour differs, shown by the most telling call, and for each of the
-    ``values`` of the module that does.
+    ``values`` of the module that does; none that shows the same call as one of those ``said``, to which they are added.
     """
     proposed = [one for result in compared if result.function == GROUP for one in result.differences]
     stated = Stated(files)
@@ -58,7 +59,7 @@ def remarks(
         if stated.says(difference, _name_of(affected[one.function].function))
         for root in affected[one.function].roots
     }
-    said: set[tuple[str, ...]] = set()
+    said = set() if said is None else said
     out: list[Candidate] = []
     for root, (difference, why) in _most_telling(compared, affected, module, meant).items():
         if (
@@ -184,7 +185,13 @@ def _detail(module: TargetModule, difference: Difference) -> str:
                 else "repeat in both versions: "
             )
             + command(
-                call, module.name, module.defined, path, difference.after.wrap, seeded=difference.after.drawn
+                call,
+                module.name,
+                module.readable if call.origin == "example" else module.defined,
+                path,
+                difference.after.wrap,
+                seeded=difference.after.drawn,
+                classes=module.imported,
             ),
         ]
     )

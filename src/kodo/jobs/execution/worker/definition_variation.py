@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.types_as_values import retyped
 
 _ERRORS = ("ValueError", "StopIteration", "KeyError")
 """What is raised where the changed code names no error."""
@@ -69,6 +70,18 @@ def decorated(call: Call, number: int, names: Sequence[str], rng: random.Random)
     made.keywords = [*(one for one in made.keywords if one.arg != name), ast.keyword(name, value)]
     decorators[which] = made
     line = ast.unparse(ast.fix_missing_locations(tree))
+    return msgspec.structs.replace(call, id=number, setup=(*call.setup[:at], line, *call.setup[at + 1 :]))
+
+
+def retyped_fields(call: Call, number: int, rng: random.Random) -> Call | None:
+    """The call with a field of a class of its setup annotated with another type; None where no class there has fields."""
+    places = [at for at, line in enumerate(call.setup) if line.startswith(("class ", "@")) and ":" in line]
+    if not places:
+        return None
+    at = rng.choice(places)
+    line = retyped(call.setup[at], rng)
+    if line is None:
+        return None
     return msgspec.structs.replace(call, id=number, setup=(*call.setup[:at], line, *call.setup[at + 1 :]))
 
 

@@ -16,6 +16,10 @@ from kodo.jobs.execution.worker import literal
 _ADDRESS = re.compile(
     r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}|\b(?:7f|5[56])[0-9a-f]{10}\b|\b(?:139|140)\d{12}\b"
 )
+_MOCK_ID = re.compile(r" id='\d+'(?=>)")
+_CACHE = re.compile(r"cache|memo(?:$|_|ize)")
+"""Names of attributes that only keep what was worked out before: what is in them shows where it is used, or not at all."""
+_MOCK_MODULE = "unittest.mock"
 _FOLDER = re.compile(r"/[\w/.-]*/(?:files|case)-\w+")
 _MAX_TEXT = 4000
 _MAX_ATTRIBUTES = 40
@@ -67,7 +71,8 @@ def _items(value: object, inner: Callable[[object], str]) -> str:
 
 def printed(text: str, root: str) -> str:
     """A text without addresses and without the version's own folder, cut to a bound."""
-    clean = _FOLDER.sub("<tmp>", _ADDRESS.sub("at 0x", text).replace(root, "<project>"))
+    clean = _ADDRESS.sub("at 0x", _MOCK_ID.sub("", text)).replace(root or "\0", "<project>")
+    clean = _FOLDER.sub("<tmp>", clean)
     return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + f"... ({len(clean)} characters)"
 
 
@@ -143,8 +148,8 @@ def _attributes(
     value: object, *, properties: bool = True, private: bool = False
 ) -> Iterator[tuple[str, object]]:
     """The public attributes an instance holds itself, sorted, ``private`` ones too where asked; none for what has no state of its own."""
-    if isinstance(value, (type, *_OPAQUE)):
-        return
+    if isinstance(value, (type, *_OPAQUE)) or type(value).__module__ == _MOCK_MODULE:
+        return  # of a stand-in counts what it was told, and that is seen for itself
     own = getattr(value, "__dict__", {})
     names = set(own) if isinstance(own, dict) else set()
     for kind in type(value).__mro__:
@@ -153,9 +158,8 @@ def _attributes(
         if properties:
             names.update(name for name, one in kind.__dict__.items() if isinstance(one, _PROPERTIES))
     hidden = "__" if private else "_"
-    for name in sorted(name for name in names if isinstance(name, str) and not name.startswith(hidden))[
-        :_MAX_ATTRIBUTES
-    ]:
+    names = {name for name in names if isinstance(name, str) and not (private and _CACHE.search(name))}
+    for name in sorted(name for name in names if not name.startswith(hidden))[:_MAX_ATTRIBUTES]:
         try:
             yield name, getattr(value, name)
         except Exception as error:  # noqa: BLE001 - a property of foreign code may raise anything

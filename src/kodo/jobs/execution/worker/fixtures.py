@@ -1,4 +1,6 @@
-"""The fixtures of pytest that a call may name in its setup and arguments, made for one call and undone after it."""
+"""The fixtures of pytest that a call may name in its setup and arguments, made for one call and undone after it; and ``mock``,
+the module of the standard library for stand-ins, which few calls need and whose import takes long.
+"""
 
 import importlib
 import io
@@ -17,18 +19,24 @@ FIXTURES = ("monkeypatch", "tmp_path")
 """Those that generated calls use."""
 TEST_FIXTURES = ("capsys", *FIXTURES, "tmpdir")
 """Those that calls out of a project's tests may name."""
+MOCK = "mock"
+_MOCK_MODULE = "unittest.mock"
+_OWN = re.compile(r"\bmock\.(?:MagicMock|ANY)\b")
 
 
 def needed(call: Call) -> tuple[str, ...]:
     """The fixtures that a call names, sorted."""
     text = "\n".join((call.expression, *call.setup, *(arg.source for arg in call.args)))
-    return tuple(name for name in TEST_FIXTURES if re.search(rf"\b{name}\b", text))
+    found = [name for name in TEST_FIXTURES if re.search(rf"\b{name}\b", text)]
+    return (*found, MOCK) if _OWN.search(text) else tuple(found)
 
 
 def preload(calls: Sequence[Call], source: str = "") -> None:
     """Import what calls of a module with this source need, once, before the children are forked that make them."""
     if any({"monkeypatch", "tmpdir"}.intersection(needed(call)) for call in calls):
         importlib.import_module("pytest")
+    if any(MOCK in needed(call) for call in calls):
+        importlib.import_module(_MOCK_MODULE)
     if any(call.expect is not None and call.expect.kind in ("shows", "prints") for call in calls):
         importlib.import_module("doctest")
     if "async " in source:
@@ -62,6 +70,8 @@ def fixtures(call: Call) -> Iterator[dict[str, object]]:
 
 
 def _make(name: str, stack: ExitStack) -> object:
+    if name == MOCK:
+        return importlib.import_module(_MOCK_MODULE)
     if name == "capsys":
         return _Captured()
     if name in ("tmp_path", "tmpdir"):

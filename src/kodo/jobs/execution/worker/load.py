@@ -16,8 +16,10 @@ from kodo.jobs.execution.worker.jobs import GIVEN, OWN, ModuleLocation
 LIBRARY = (
     "asyncio",
     "collections",
+    "dataclasses",
     "datetime",
     "decimal",
+    "enum",
     "fractions",
     "functools",
     "io",
@@ -26,6 +28,7 @@ LIBRARY = (
     "pathlib",
     "random",
     "types",
+    "typing",
     "uuid",
 )
 

@@ -35,6 +35,10 @@ class About(msgspec.Struct, frozen=True):
     """The options of the module's command lines, the nearest to the change first."""
     names: tuple[str, ...] = ()
     """The names on the changed lines, and in the conditions around these, by which an option may be called."""
+    odd: tuple[str, ...] = ()
+    """Sources of odd values for what the changed functions ask; a hole stands for the value that one takes the place of."""
+    types: bool = False
+    """Whether the changed functions ask of what form a type is."""
     touched: dict[str, Lines] = {}
     """The lines of changed functions that the change touched, before it and after it. Calls that run them matter most."""
 
@@ -88,7 +92,16 @@ class NextCalls:
             about = self._about
             calls = [*self._tests, *seeds.calls]
             combine = Combinations(self._arguments, about.names)
-            vary = Variations(calls, about.words, combine, about.errors, about.options, about.names)
+            vary = Variations(
+                calls,
+                about.words,
+                combine,
+                about.errors,
+                about.options,
+                about.names,
+                about.odd,
+                types=about.types,
+            )
             exploration = Exploration(seeds, vary)
             self._explorations[seeds.function] = len(self._tests), exploration
         return exploration

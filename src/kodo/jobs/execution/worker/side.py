@@ -178,7 +178,14 @@ def main() -> None:
     imported: set[str] = set()
     marks: dict[tuple[str, ...], Marks | None] = {}
     looked: dict[tuple[str, ...], Looking] = {}
-    names, own, root = namespace(where, module), defined(where, module), str(project())
+    own, root = defined(where, module), str(project())
+    names = namespace(where, module)
+    shown = {**names, **{name: value for name, value in vars(module).items() if not name.startswith("__")}}
+
+    def outcome(call: Call, seconds: float) -> Outcome:
+        """What a call does; an example of the documentation sees all that its module binds, as it does for doctest."""
+        return outcome_of(call, shown if call.origin == "example" else names, own, seconds, root)
+
     out.write(b"\n")
     out.flush()
     for line in sys.stdin.buffer:
@@ -204,19 +211,19 @@ def main() -> None:
         ) -> Outcome:
             if looking is not None:
                 looking.begin()
-                seen = outcome_of(call, names, own, seconds, root)
+                seen = outcome(call, seconds)
                 return msgspec.structs.replace(seen, compared=looking.pairs)
             if not batch.reach:
-                return outcome_of(call, names, own, seconds, root)
+                return outcome(call, seconds)
             if noted is not None and not batch.inner:
                 noted.clear()
-                seen = outcome_of(call, names, own, seconds, root)
+                seen = outcome(call, seconds)
                 return msgspec.structs.replace(seen, reached=noted.reached, lines=noted.lines)
             keep = 2 if batch.vary else 0
             with probed(
                 Probe(module.__file__ or "", batch.reach, own, root, keep=keep, describes=batch.inner)
             ) as probe:
-                seen = outcome_of(call, names, own, seconds, root)
+                seen = outcome(call, seconds)
             if probe.live and spent[0] < batch.vary:
                 start = time.monotonic()
                 vary = InnerVariation(module, probe.text, batch.words, own)

@@ -12,9 +12,16 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.combination import Arguments, Combinations
-from kodo.jobs.execution.worker.definition_variation import calling_back, decorated, is_plain_call, raising
+from kodo.jobs.execution.worker.definition_variation import (
+    calling_back,
+    decorated,
+    is_plain_call,
+    raising,
+    retyped_fields,
+)
 from kodo.jobs.execution.worker.option_variation import CommandLines
 from kodo.jobs.execution.worker.token_variation import varied_tokens
 
@@ -33,6 +40,10 @@ _RAISING = 0.15  # of the variations of calls with definitions, those where one 
 _CALLING_BACK = 0.1  # of those, those where one does a statement of the setup
 _DECORATED = 0.1  # of those, those where a decorator has another option
 _OPTIONED = 0.4  # of the variations of calls with a list of texts, those with other options in it
+_ODD = 0.12  # of the variations, those with an odd value in the place of a literal, where the change asks for one
+_RETYPED = 0.25  # of the variations, those where a field of a class has another type, where the change is about types
+_SEQUENCES = ("'", '"', "[", "(")
+"""How literals begin that can be gone through."""
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
 _TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
@@ -49,9 +60,12 @@ class Variations:
         errors: Sequence[str] = (),
         options: Sequence[str] = (),
         names: Sequence[str] = (),
+        odd: Sequence[str] = (),
+        *,
+        types: bool = False,
     ) -> None:
         """``errors`` are the names of errors in the changed code, ``options`` those of the module's command lines, ``names``
-        those by which an option may be called.
+        those by which an option may be called, ``odd`` the sources of odd values. ``types``: fields of classes get other types.
         """
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
@@ -71,6 +85,10 @@ class Variations:
         ]
         if names:
             ways.append((_DECORATED, lambda call, number: decorated(call, number, names, rng)))
+        if odd:
+            ways.append((_ODD, lambda call, number: self._with_odd(call, number, odd)))
+        if types:
+            ways.append((_RETYPED, lambda call, number: retyped_fields(call, number, rng)))
         self._ways = (
             *ways,
             (_COMBINED, lambda call, number: self._combinations.combined(call, number, rng)),
@@ -109,6 +127,18 @@ class Variations:
             return None
         at = self._rng.choice(places)
         return msgspec.structs.replace(call, id=number, setup=(*call.setup[: at + 1], *call.setup[at:]))
+
+    def _with_odd(self, call: Call, number: int, odd: Sequence[str]) -> Call | None:
+        """The call with an odd value in the place of a literal; None where it has none."""
+        places = [at for at, arg in enumerate(call.args) if _is_literal(arg.source)]
+        if not places:
+            return None
+        at = self._rng.choice(places)
+        fitting = [one for one in odd if HOLE not in one or call.args[at].source[:1] in _SEQUENCES]
+        if not fitting:
+            return None
+        made = Arg(call.args[at].name, self._rng.choice(fitting).replace(HOLE, call.args[at].source))
+        return msgspec.structs.replace(call, id=number, args=(*call.args[:at], made, *call.args[at + 1 :]))
 
     def _changed(self, source: str) -> str:
         value = _value(source)
@@ -207,6 +237,14 @@ class Variations:
         own = [one.start() for one in mine if one[0] == first[0] and one.start() > first.start()]
         to = rng.choice([first.start(), *own[:2]])
         return value[: first.start()] + piece + value[to:]
+
+
+def _is_literal(source: str) -> bool:
+    try:
+        ast.literal_eval(source)
+    except (ValueError, TypeError, SyntaxError):
+        return False
+    return True
 
 
 def _value(source: str) -> object:

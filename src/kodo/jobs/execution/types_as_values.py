@@ -1,0 +1,60 @@
+"""Types as values: what code that reads annotations and classes is given. Reads and writes source only."""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Iterable
+
+from kodo.jobs.execution.param_types import ParamType
+
+KIND = ParamType("kind")
+SOURCES = (
+    "int", "str", "list[int]", "dict[str, int]", "typing.Optional[int]", "int | None", "typing.Union[int, str]",
+    "tuple[int, ...]", "typing.Any", "typing.TypeVar('T')", "typing.Optional[typing.TypeVar('T')]", "typing.Literal[1, 'a']",
+    "typing.Annotated[int, 1]", "typing.NewType('N', int)", "typing.NamedTuple('P', [('x', int)])",
+    "typing.TypedDict('D', {'x': int})", "dataclasses.make_dataclass('A', [('x', int)])", "enum.Enum('E', ['A', 'B'])",
+    "set[int]", "collections.abc.Sequence[int]", "typing.Callable[[int], str]", "type('B', (), {})", "bool", "float", "bytes",
+)  # fmt: skip
+"""Types of every form that there is for one."""
+_FORMS = (
+    "typing.Optional[{0}]", "typing.Union[{0}, str]", "list[{0}]", "typing.Annotated[{0}, 1]", "dict[str, {0}]", "tuple[{0}, ...]",
+    "typing.Optional[typing.TypeVar('T')]", "typing.TypeVar('T')", "typing.Any", "typing.NewType('N', {0})", "typing.Literal[1]",
+    "typing.Final[{0}]", "typing.ClassVar[{0}]",
+)  # fmt: skip
+"""What an annotation becomes; the hole is for the annotation that it was."""
+_NAME = re.compile(r"^(?:cls?|klass|typ|type_?|tp|annotation|(?:type_)?hint|obj_?type|target_?type)$")
+_ABOUT_TYPES = re.compile(
+    r"\b(?:TypeVar|get_origin|get_args|__origin__|__args__|get_type_hints|__annotations__|NoneType|issubclass|TypedDict|"
+    r"is_(?:generic|union|optional|literal|annotated|sequence|mapping)\w*|__mro__|__subclasses__|fields)\b"
+)
+
+
+def is_kind(name: str, annotation: str) -> bool:
+    """Whether a parameter takes a type, by its annotation or its name."""
+    bare = annotation.partition("[")[0].rpartition(".")[2]
+    return bare in ("type", "Type") or (bare in ("", "Any", "object") and bool(_NAME.match(name)))
+
+
+def is_about_types(texts: Iterable[str]) -> bool:
+    """Whether code asks of what form a type is."""
+    return any(_ABOUT_TYPES.search(text) for text in texts)
+
+
+def retyped(line: str, rng: random.Random) -> str | None:
+    """A statement that defines classes with one field of another type; None where it annotates none."""
+    tree = ast.parse(line)
+    fields = [
+        one
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for one in node.body
+        if isinstance(one, ast.AnnAssign)
+    ]
+    if not fields:
+        return None
+    field = rng.choice(fields)
+    form = rng.choice(_FORMS).format(ast.unparse(field.annotation))
+    field.annotation = ast.parse(form, mode="eval").body
+    return ast.unparse(tree)

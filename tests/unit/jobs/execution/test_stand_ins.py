@@ -1,0 +1,139 @@
+"""Objects that code talks to: where a stand-in takes their place, and what it was told is compared."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from kodo.jobs.execution.calls import command, written
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.stand_ins import asked_answers, is_talked_to, late_attributes
+from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
+
+SOURCE = """
+from wires import Wire
+import wires
+
+class Line:
+    def __init__(self, channel, wire: Wire, hub: "wires.Hub", limit: int = 3):
+        self.channel = channel
+        self.wire = wire
+        self.hub = hub
+        self.upgraded = None
+        self.closed = False
+        self.size = 0
+
+    def send(self, text: str):
+        if self.channel.is_open():
+            self.channel.write(text)
+
+    def finish(self):
+        if self.closed and not self.wire.busy() and self.upgraded.method != "HEAD":
+            self.wire.write("end")
+"""
+WIRES = """
+class Wire:
+    def __init__(self, number):
+        self.number = number
+
+class Hub:
+    def __init__(self, ports):
+        self.ports = ports
+"""
+
+
+def _calls(folder: Path, name: str, *, stands_in: bool = True) -> list[Call]:
+    (folder / "wires.py").write_text(WIRES)
+    (folder / "m.py").write_text(SOURCE)
+    module = load(folder / "m.py")
+    return CandidateGenerator(module, 0, stands_in=stands_in).calls(module.every_function[name], 200)
+
+
+def _class() -> ast.ClassDef:
+    return next(node for node in ast.parse(SOURCE).body if isinstance(node, ast.ClassDef))
+
+
+def test_a_constructor_gets_stand_ins_for_what_it_talks_to(tmp_path: Path) -> None:
+    """For what it keeps and calls methods of, for a class it imports, and for one that it names through a module."""
+    made = {call.setup[0] for call in _calls(tmp_path, "Line.send")}
+    assert any("Line(mock.MagicMock()," in one for one in made)
+    assert any("mock.MagicMock(__class__=Wire)" in one for one in made)
+    assert any("mock.MagicMock(__class__=Hub)" in one for one in made)
+    assert any("Wire(" in one.replace("__class__=Wire", "") for one in made)  # a real one is tried as well
+
+
+def test_tests_for_people_have_no_stand_ins(tmp_path: Path) -> None:
+    """Who does not ask for them gets none."""
+    assert not [call for call in _calls(tmp_path, "Line.finish", stands_in=False) if "mock." in written(call)]
+
+
+def test_what_another_call_would_set_is_set(tmp_path: Path) -> None:
+    """What the constructor leaves at None or False, with what it is compared with; and an answer is no, where one decides."""
+    found = late_attributes(_class(), _class().body[-1])
+    assert found == {"closed": ("True",), "upgraded": ("mock.MagicMock()", "mock.MagicMock(method='HEAD')")}
+    assert asked_answers(_class().body[-1]) == ("wire.busy",)
+    lines = {line for call in _calls(tmp_path, "Line.finish") for line in call.setup}
+    assert {
+        "line.closed = True",
+        "line.upgraded = mock.MagicMock(method='HEAD')",
+        "line.wire.busy.return_value = False",
+    } <= lines
+
+
+def test_what_is_only_calculated_with_is_not_talked_to() -> None:
+    """A name that says nothing, and a body that calls no method of it."""
+    body = ast.parse("y = amount + 1").body
+    assert not is_talked_to("amount", body)
+    assert is_talked_to("amount", ast.parse("amount.pay(1)").body)
+    assert is_talked_to("http_request", body)
+
+
+def _outcome(call: Call, space: dict[str, object]) -> Outcome:
+    return outcome_of(call, space, {}, 5.0, os.sep + "nowhere")
+
+
+def _send(channel: mock.MagicMock, text: str) -> None:
+    channel.get_state()
+    channel.write(text)
+
+
+def test_what_a_stand_in_was_told_is_part_of_the_outcome() -> None:
+    """Of an argument and of an attribute of the receiver; what the setup told it and what only asks is left out."""
+    call = Call(0, "send", "send(_0, _1)", (Arg("channel", "mock.MagicMock()"), Arg("text", "'a'")))
+    assert _outcome(call, {"send": _send}).parts["after: _0.mock_calls"] == "[call.write('a')]"
+    line = type("Line", (), {"__init__": lambda self, channel: setattr(self, "channel", channel)})
+    setup = ("line = Line(mock.MagicMock())", "line.channel.write('before')")
+    call = Call(0, "Line.send", "send(line.channel, 'b')", (), setup, "line")
+    parts = _outcome(call, {"send": _send, "Line": line}).parts
+    assert parts["after: line.channel.mock_calls"] == "[call.write('b')]"
+
+
+def test_a_stand_in_looks_alike_wherever_it_is() -> None:
+    """Its number is its place in memory."""
+    call = Call(0, "same", "same(_0)", (Arg("x", "mock.MagicMock()"),))
+    assert "id=" not in "".join(_outcome(call, {"same": lambda x: [x, x.y()]}).parts.values())
+
+
+def test_the_command_imports_what_the_call_names() -> None:
+    """The module for stand-ins, and a class of another module."""
+    call = Call(0, "f", "f(_0, _1)", (Arg("x", "mock.MagicMock()"), Arg("y", "Wire(1)")))
+    text = command(call, "m", {"f"}, "", classes={"Wire": "wires", "Hub": "wires"})
+    assert "from unittest import mock" in text and "from wires import Wire" in text and "Hub" not in text
+    assert sys.modules["unittest.mock"] is mock
+
+
+def test_a_class_that_is_named_through_a_module_is_known(tmp_path: Path) -> None:
+    """In an annotation, also in quotes, and as a base, whose constructor is inherited."""
+    (tmp_path / "wires.py").write_text(WIRES)
+    (tmp_path / "m.py").write_text(
+        "import wires\n\nclass Best(wires.Hub):\n    pass\n\ndef f(x: 'wires.Wire'):\n    return x\n"
+    )
+    module = load(tmp_path / "m.py")
+    assert module.imported == {"Hub": "wires", "Wire": "wires"}
+    assert [one.name for one in module.classes["Best"].init] == ["ports"]
+    assert module.every_function["f"].params[0].type.text == "Wire"
