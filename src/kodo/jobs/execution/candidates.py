@@ -16,7 +16,8 @@ from msgspec.structs import replace as replace_call
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, other_forms, random_rows
-from kodo.jobs.execution.asked_types import asked_types, questions, read_attributes
+from kodo.jobs.execution.argument_types import argument_type, members, widened, with_iterator_items, with_odd
+from kodo.jobs.execution.asked_types import asked_types
 from kodo.jobs.execution.call_arguments import (
     near_receiver,
     operand,
@@ -26,12 +27,10 @@ from kodo.jobs.execution.call_arguments import (
     with_words,
     words_of,
 )
-from kodo.jobs.execution.dict_shapes import dict_shape
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
-from kodo.jobs.execution.odd_values import HOLE
-from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
+from kodo.jobs.execution.param_types import ANY, ParamType, from_name
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stand_ins import STAND_IN, asked_answers, late_attributes, of_class
@@ -56,9 +55,9 @@ _OPERATORS = {
 
 _COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"})
 _OPERANDS = 0.7  # of the random comparisons, those with another instance made alike
+_OF_FILES = 0.6  # of the instances of a class that may read a file, those that read one
 _MAX_MAKERS = 6
 _NEAR_LISTS = 4
-_MOSTLY = 6  # of the values of a parameter that is read as a dict of known keys, to one of another type
 _BOUNDARIES, _MIN_BOUNDARIES = (
     0.7,
     60,
@@ -335,40 +334,18 @@ class CandidateGenerator:
             yield from random_rows(types, needed, rows, values, count)
 
     def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
-        type_ = _argument_type(param, rows)
-        type_ = self._widened(type_, param, function) if self._deep else type_
+        type_ = argument_type(param, rows)
+        type_ = widened(self._module, type_, param, function) if self._deep else type_
         type_ = self._with_stand_ins(type_, param) if self._stands_in else type_
-        return _with_odd(type_, param, self._odd) if self._odd else type_
+        return with_odd(type_, param, self._odd) if self._odd else type_
 
     def _with_stand_ins(self, type_: ParamType, param: Param) -> ParamType:
         """A type, and what takes the place of what cannot be made: a stand-in for an object that is talked to, or a type."""
         if is_kind(param.name, param.annotation):
-            return ParamType("union", (KIND, *_members(type_)))
+            return ParamType("union", (KIND, *members(type_)))
         if type_.kind == "class" and type_.text in self._module.foreign_classes:
             return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text))))
-        return ParamType("union", (STAND_IN, *_members(type_))) if param.talked_to else type_
-
-    def _widened(self, type_: ParamType, param: Param, function: Function) -> ParamType:
-        """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list,
-        an object with the attributes that the body reads, a dict of the keys that it reads, and what it asks for.
-        """
-        classes = frozenset(self._module.constructible)
-        asked = () if param.typed else questions(param.name, function.node.body, classes)
-        if (shape := dict_shape(self._module, function, param.name)) is not None and _is_open(param):
-            others = (*asked, _members(type_)[0])
-            return shape if param.typed else ParamType("union", (*(shape,) * _MOSTLY, *others))
-        if not param.typed and param.default is None and from_use(param.name, function.node.body) is None:
-            type_ = ParamType("union", (*_members(type_), ANY))
-        if param.type == ANY or not param.typed:
-            read = read_attributes(param.name, function.node.body)
-            if read:
-                type_ = ParamType("union", (*_members(type_), ParamType("namespace", text=" ".join(read))))
-        owner = (param.default or "").partition(".")[0]
-        known = self._module.constructible.get(owner)
-        if known is not None and known.kind == "enum" and not param.typed:
-            return ParamType("class", text=owner)
-        new = [one for one in asked if one not in _members(type_)]
-        return _with_iterators(ParamType("union", (*_members(type_), *new)) if new else type_, param)
+        return ParamType("union", (STAND_IN, *members(type_))) if param.talked_to else type_
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]
@@ -390,7 +367,7 @@ class CandidateGenerator:
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
         outside, given = self._hold_still(function, given, values)
-        params = [_with_iterator_items(one) if self._deep else one for one in function.params]
+        params = [with_iterator_items(one) if self._deep else one for one in function.params]
         args, passed = pass_arguments(params, given, values)
         if self._deep and expect is None and values.rng.random() < _RECORDED:
             args, passed = recorded(function.params, args, passed)
@@ -453,7 +430,8 @@ class CandidateGenerator:
     ) -> tuple[str, ...]:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
         rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
-        lines = [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
+        lines = list(self._of_file(owner, receiver, values)) if self._deep else []
+        lines = lines or [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
         if self._stands_in:
             lines += self._late(owner.name, receiver, function, values)
         makers = self._state_changers(owner.name)
@@ -487,6 +465,18 @@ class CandidateGenerator:
             yield f"{receiver}.{name} = {value}"
         for method in asked if values.rng.random() < _LATE else ():
             yield f"{receiver}.{method}.return_value = False"
+
+    def _of_file(self, owner: Class, receiver: str, values: Values) -> Iterator[str]:
+        """Statements that make an instance of a class whose constructor reads a file; now and then none, and for others none."""
+        init = self._module.every_function.get(f"{owner.name}.__init__")
+        files = self._effects(init).files if init is not None else ()
+        if init is None or not files or values.rng.random() > _OF_FILES:
+            return
+        needed = [one for one in init.params if one.name in files or not _is_optional(one)]
+        given = {one.name: values.random(one.type) for one in needed}
+        setup, given = self._hold_still(init, given, values)
+        yield from setup
+        yield f"{receiver} = {owner.name}({', '.join(f'{name}={source}' for name, source in given.items())})"
 
     def _state_changers(self, owner: str) -> list[Function]:
         """The public methods of a class that change its state; read once, as every call of a method asks."""
@@ -554,57 +544,5 @@ def _variable(name: str) -> str:
     return out if out != name else f"{out}_"
 
 
-def _argument_type(param: Param, rows: list[dict[str, str]]) -> ParamType:
-    """The annotated type, else that of the first example's argument, else the guess."""
-    if param.typed and param.type != ANY:
-        return param.type
-    for row in rows:
-        if param.name in row:
-            found = from_value(ast.parse(row[param.name], mode="eval").body)
-            if found is not None:
-                return found
-    return param.type
-
-
 def _is_optional(param: Param) -> bool:
     return param.default is not None or param.variadic
-
-
-def _is_open(param: Param) -> bool:
-    """Whether a parameter may be a dict of any keys, or a list of such, as far as its annotation says."""
-    return not param.typed or any(
-        one == ANY
-        or (one.kind in ("dict", "list") and any(part == ANY or _is_open_dict(part) for part in one.args))
-        for one in _members(param.type)
-    )
-
-
-def _is_open_dict(type_: ParamType) -> bool:
-    return type_.kind == "dict" and ANY in type_.args
-
-
-def _members(type_: ParamType) -> tuple[ParamType, ...]:
-    """The types that a union is of; of another type that one alone."""
-    return type_.args if type_.kind == "union" else (type_,)
-
-
-def _with_odd(type_: ParamType, param: Param, odd: Iterable[str]) -> ParamType:
-    """A type that was guessed, or one of the odd values that a caller may give as well."""
-    if param.typed:
-        return type_
-    values = tuple(ParamType("literal", text=one.replace(HOLE, "[1, 2]")) for one in odd)
-    return ParamType("union", (*_members(type_), ParamType("union", values)))
-
-
-def _with_iterator_items(param: Param) -> Param:
-    """Any number of values, each of which may be an iterator where it may be a list."""
-    return replace(param, type=_with_iterators(param.type, param)) if param.variadic else param
-
-
-def _with_iterators(type_: ParamType, param: Param) -> ParamType:
-    """A type that is guessed to be a list, or any iterable, or one of the iterators that a caller may give as well."""
-    lists = [one for one in _members(type_) if one.kind == "list"]
-    is_open = not param.typed or "Iterable" in param.annotation
-    if not is_open or not lists:
-        return type_
-    return ParamType("union", (*_members(type_), ParamType("iterator", lists[0].args)))

@@ -414,6 +414,7 @@ _METHOD_TYPES = (
     (frozenset({"strftime", "utcoffset", "astimezone", "utctimetuple", "timestamp"}), ParamType("datetime")),
     (frozenset({"toordinal", "isocalendar", "isoweekday"}), ParamType("date")),
     (frozenset({"decode"}), ParamType("bytes")),
+    (frozenset({"read", "readline", "readlines", "write", "writelines", "getvalue"}), ParamType("file")),
     (frozenset({"bit_length"}), ParamType("int")),
     (frozenset({"is_integer"}), ParamType("float")),
 )

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from kodo.jobs.execution.asked_types import questions
 from kodo.jobs.execution.imports import ImportedClass, Importer, dotted_classes, imported_names
 from kodo.jobs.execution.keyword_options import options_read
 from kodo.jobs.execution.model import ExecutionError
@@ -389,12 +390,30 @@ def _read_params(
     return tuple(out)
 
 
+def _asked_items(name: str, body: list[ast.stmt]) -> ParamType | None:
+    """What loops over the values ask each of them for, as ``read``; None where they ask nothing."""
+    nodes = [inner for statement in body for inner in ast.walk(statement)]
+    loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension)]
+    for node in loops:
+        match node:
+            case (
+                ast.For(target=ast.Name(id=item), iter=ast.Name(id=found))
+                | ast.comprehension(target=ast.Name(id=item), iter=ast.Name(id=found))
+            ) if found == name:
+                asked = [one for one in questions(item, body, frozenset()) if one.kind != "none"]
+                if asked:
+                    return ParamType("union", tuple(asked))
+    return None
+
+
 def _item_of(name: str, body: list[ast.stmt]) -> ParamType:
     """What one of the values of ``*args`` is, by what the body does with all of them; a number where it says nothing.
 
     Where the first one is read by itself, it may also be a list that stands for all of them; where all are handed on to
     what takes iterables, each is a list.
     """
+    if (asked := _asked_items(name, body)) is not None:
+        return asked
     type_ = from_use(name, body)
     item = type_.args[0] if type_ is not None and type_.kind == "list" and type_.args else ParamType("int")
     for node in (inner for statement in body for inner in ast.walk(statement)):

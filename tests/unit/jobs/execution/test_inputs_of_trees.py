@@ -18,7 +18,8 @@ from kodo.jobs.execution.model import Arg, Call, Entered
 from kodo.jobs.execution.param_types import ParamType, from_use, from_value
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.call import Arcs, observe
-from kodo.jobs.execution.worker.entered import EnteredFunctions
+from kodo.jobs.execution.worker.entered import EnteredFunctions, input_source
+from kodo.jobs.execution.worker.literal import NoSource
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit
 from kodo.jobs.execution.worker.uses import uses
 
@@ -323,3 +324,51 @@ def test_a_pattern_with_half_of_a_character_is_no_alias(tmp_path):
     """A module's text may be one that Python cannot read as source."""
     module = module_of(tmp_path, 'PAT = ("a" "\\ud800")[0]\nQ = "x" | PAT\ndef f(x: int): return x\n')
     assert module.scope.aliases == {}
+
+
+class Leaf:
+    def __init__(self, name, *, mark=None):
+        self.name, self._mark = name, mark
+
+
+class Node:
+    def __init__(self, parts, size=3, secret=None):
+        self.parts, self.size = parts, size
+
+
+class Hidden:
+    def __init__(self, given):
+        self.other = given
+
+
+def test_an_object_that_a_parser_made_is_written_as_a_call_of_its_class():
+    """Each parameter gets what the attribute of its name holds, also inside lists; of others nothing is known."""
+    defined = {"Leaf": Leaf, "Node": Node, "Hidden": Hidden}
+    node = Node([Leaf("a"), (Leaf("b", mark=1),)], size=4)
+    assert input_source(node, defined) == "Node([Leaf('a', mark=None), (Leaf('b', mark=1), )], size=4)"
+    for one in (Hidden(1), Node([Hidden(1)]), object()):
+        with pytest.raises(NoSource):
+            input_source(one, defined)
+
+
+def test_what_is_read_from_or_written_to_is_a_file(tmp_path):
+    """Also each of the values of ``*files`` that a loop asks for ``read``."""
+    assert from_use("out", ast.parse("out.write('x')").body) == ParamType("file")
+    module = module_of(tmp_path, "def f(*files):\n    return [getattr(one, 'read', None) for one in files]\n")
+    assert module.functions[0].params[0].type == ParamType("union", (ParamType("file"),))
+
+
+def test_an_instance_that_reads_a_file_is_made_of_one(tmp_path):
+    """Its methods have something to work on then; the file is written before the instance is made."""
+    code = (
+        "class Config:\n    def __init__(self, path, text=None):\n        if text is None:\n"
+        "            with open(path) as file: text = file.read()\n        self.lines = text.split('=')\n"
+        "    def first(self): return self.lines[0]\n"
+    )
+    module = module_of(tmp_path, code)
+    calls = CandidateGenerator(module, 0, deep=True).calls(module.every_function["Config.first"], 40)
+    made = [line for call in calls for line in call.setup if line.startswith("config = Config(path=tmp_path")]
+    written = [call.setup for call in calls if any(".write_text(" in line for line in call.setup)]
+    assert made
+    assert written
+    assert all(".write_text(" in setup[0] and setup[1].startswith("config = ") for setup in written)
