@@ -2,9 +2,9 @@
 
 Two servers on one PostgreSQL. Clients with OpenAI's own library create runs of the Assistants API, send the outputs of each call
 to the server that did not ask for it, plain and streamed, change metadata and cancel; some send the outputs to both at once. The server
-that has just been given outputs gets ``kill -9``, at a moment between their arrival and the end of what follows. Outputs that were
-acknowledged are never asked for again, each call has one output, each run ends once and as it should; and a run that waits
-while no server lives expires when one is there again.
+that has just been given outputs gets ``kill -9``, or is paused past its lease, at a moment between their arrival and the end of
+what follows. Outputs that were acknowledged are never asked for again, each call has one output, each run ends once and as it should;
+and a run that waits while no server lives expires when one is there again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -75,6 +76,22 @@ class Pair:
         assert node is not None
         self.nodes[number] = None
         node.kill()
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP past the lease, and SIGCONT; a server that the other one has taken for dead ends by itself, and is started again."""
+        node = self.nodes[number]
+        assert node is not None and node.process.pid is not None
+        os.kill(node.process.pid, signal.SIGSTOP)
+        self.nodes[number] = None
+        try:
+            time.sleep(LEASE + 2)
+        finally:
+            os.kill(node.process.pid, signal.SIGCONT)
+        node.process.join(10)
+        if node.process.is_alive():  # it was not looked for meanwhile
+            self.nodes[number] = node
+        else:
+            self.start(number)
 
     def sdk(self, number: int) -> openai.AsyncOpenAI:
         """The unmodified SDK for a server, or for the other one while that is away; without its own retries."""
@@ -244,7 +261,8 @@ def outputs(run: Run, text: str) -> list[Any]:
 
 
 async def kill_takers(pair: Pair, taken: asyncio.Queue[int], rng: random.Random) -> None:
-    """Kill the server that is given outputs, at a moment from their arrival to the end of the turn, ``KILLS`` times."""
+    """Kill the server that is given outputs, at a moment from their arrival to the end of the turn, ``KILLS`` times; every fourth time
+    it is paused."""
     for number in range(KILLS):
         while not taken.empty():
             taken.get_nowait()
@@ -252,10 +270,13 @@ async def kill_takers(pair: Pair, taken: asyncio.Queue[int], rng: random.Random)
         if pair.nodes[victim] is None:
             continue
         await asyncio.sleep(rng.choice((0.0, 0.01, 0.03, 0.1, 0.3)) * rng.random())
-        await asyncio.to_thread(pair.kill, victim)
-        await asyncio.sleep(rng.choice((0.0, LEASE + 2)))
-        await asyncio.to_thread(pair.start, victim)
-        print(f"{number + 1}: killed server {victim}", flush=True)
+        if number % 4 == 3:
+            await asyncio.to_thread(pair.pause, victim)
+        else:
+            await asyncio.to_thread(pair.kill, victim)
+            await asyncio.sleep(rng.choice((0.0, LEASE + 2)))
+            await asyncio.to_thread(pair.start, victim)
+        print(f"{number + 1}: {'paused' if number % 4 == 3 else 'killed'} server {victim}", flush=True)
         await asyncio.sleep(rng.uniform(0.5, 1.5))
 
 
@@ -295,7 +316,7 @@ async def test_no_output_is_lost_whichever_server_is_given_it(tmp_path: Path) ->
             await client.look()
         await expire_without_servers(pair)
         ended = sum(len(client.runs) for client in clients)
-        print(f"\n{KILLS} kills, {ended} runs, outputs taken {dict(done)}, seed {SEED}")
+        print(f"\n{KILLS} kills and pauses, {ended} runs, outputs taken {dict(done)}, seed {SEED}")
         assert ended and done
     finally:
         await asyncio.to_thread(pair.close)

@@ -348,7 +348,14 @@ async def test_outputs_before_its_own_server_knows_that_it_waits(
         if release:
             await asyncio.sleep(0.5)
 
+    started, runs = one.state.runs._start_worker, one.state.runs
+
+    def alone(new: worker.RunWorker) -> None:
+        assert new.run.id not in runs._tasks, "a run has two workers"
+        started(new)
+
     monkeypatch.setattr(store, "update_document", slow)
+    monkeypatch.setattr(runs, "_start_worker", alone)
     beta = one.sdk().beta
     assistant = await beta.assistants.create(model=MODEL, tools=[TOOL])
     for ended in ("completed", "cancelled"):

@@ -201,12 +201,14 @@ async def test_a_document_that_is_given_up_is_anybodys(nodes: Callable[..., Any]
     assert [row.id for row in await first.unfinished_documents("run", ["busy"])] == ["r"]
     assert list(await second.unfinished_documents("run", ["busy"])) == []
     await first.update_document(run(3, "waiting"), release=True)
-    await one.append_items("ada", "c", [], take=run(4, "busy"))
-    assert list(await two.unfinished_documents("run", ["busy"])) == []
+    await second.append_items("ada", "c", [], take=run(4, "busy"))
+    assert list(await first.unfinished_documents("run", ["busy"])) == []
+    await second.update_document(run(5, "waiting"), release=True)
+    await one.append_items("ada", "c", [], take=run(6, "busy"))
     pause(one)
     assert await expired(two) == [one.epoch]
-    await two.append_items("ada", "c", [], take=run(5, "busy"))
-    assert [row.version for row in await two.unfinished_documents("run", ["busy"])] == [5]
+    await two.append_items("ada", "c", [], take=run(7, "busy"))
+    assert [row.version for row in await two.unfinished_documents("run", ["busy"])] == [7]
     assert await item_ids(two, "c") == []
 
 
