@@ -47,8 +47,11 @@ def run_worker(
     interpreter's hash seed. ``hear`` is given each answer as it comes, until one is not valid.
 
     Raises:
-        ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without a valid answer.
+        ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without a valid answer, or there was no time to
+            begin.
     """
+    if seconds + grace <= 0:
+        raise WorkerEnded("there was no time left for a worker in the sandbox")
     outcome = sandbox.run(
         [PYTHON, "-P", "-m", worker, f"{FILES}/job.json"],
         project=project,

@@ -62,6 +62,14 @@ def test_a_line_that_is_no_answer_is_an_error_of_the_worker(forged):
         _ask(Says(_line(Found(1)) + forged))
 
 
+def test_without_time_no_worker_is_started():
+    """A busy machine may take longer to get there than the budget and its grace together: that is said, and no fault."""
+    worker = Says("")
+    with pytest.raises(WorkerEnded, match="no time left"):
+        run_worker(worker, Path(), "worker", Found(1), Found | Failed, seconds=-6.0, grace=5.0)
+    assert worker.limits is None
+
+
 def test_answers_are_heard_as_they_come_until_one_is_not_valid():
     """The pieces of output do not end where lines do; what follows a forged line is as foreign as it is."""
     heard: list[Found] = []
