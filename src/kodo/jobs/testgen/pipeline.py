@@ -33,6 +33,8 @@ TEST_FILE = "test_kodo_generated.py"
 _MAX_WAIT = 4
 """Seconds to wait for a second of CPU time that a step may use."""
 _SUITE_SECONDS = 300.0
+_LEAST = 20.0
+"""Seconds that a step has at least; what it did not come to by then is left out."""
 _SEARCH = 0.5
 """Of the time for a job, the part after which no further search is begun."""
 _ALL_INPUTS = 7000
@@ -106,7 +108,7 @@ class Pipeline:
         self.worker = worker
         self.functions = tuple(functions)
         self.options = options
-        self._search_until = time.monotonic() + options.seconds * _SEARCH
+        self._started = time.monotonic()
         self.left_out: list[str] = []
         """The steps that there was no time for."""
         self._runs: dict[tuple[str, tuple[Path, ...]], Measured | None] = {}
@@ -114,10 +116,14 @@ class Pipeline:
 
     def may_begin(self, step: str) -> bool:
         """Whether there is time for a further step of the search; one for which there is none is noted."""
-        if time.monotonic() < self._search_until:
+        if self._left(_SEARCH) > 0:
             return True
         self.left_out += [step] if step not in self.left_out else []
         return False
+
+    def _left(self, share: float = 1.0) -> float:
+        """Seconds until that share of the job's time is over."""
+        return self._started + self.options.seconds * share - time.monotonic()
 
     @property
     def inputs(self) -> int:
@@ -157,7 +163,10 @@ class Pipeline:
                 rejected_calls[call.id] = _rejection_reason(one)
                 continue
             runs += 1
-            if other is None or not one.same(other):
+            if other is None:
+                rejected_calls[call.id] = _rejection_reason(other)
+                continue
+            if not one.same(other):
                 rejected_calls[call.id] = (
                     "not deterministic: a second run in another order did something else"
                 )
@@ -206,6 +215,7 @@ class Pipeline:
             for part in halves_of_calls(calls)
         ]
         budget = 60 + len(self.functions) * self.options.call_seconds * 10
+        budget = min(budget, max(_LEAST, self._left(_SEARCH) / (1 if backwards else 2)))  # half for each pass
         answers = side_by_side(partial(self.worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
@@ -223,9 +233,8 @@ class Pipeline:
             for part in halves_of_mutants(relevant)
         ]  # fmt: skip
         out: dict[int, set[int]] = {}
-        for answer in side_by_side(
-            partial(self.worker.ask, seconds=_MAX_WAIT * options.kill_seconds + 30), jobs
-        ):
+        seconds = min(_MAX_WAIT * options.kill_seconds + 30, max(_LEAST, self._left(_SEARCH)))
+        for answer in side_by_side(partial(self.worker.ask, seconds=seconds), jobs):
             if isinstance(answer, Killed):
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
@@ -376,7 +385,8 @@ class Pipeline:
             self.worker.where, files, bool(text), self.names, options.mutants, options.seed,
             tuple(sorted(only)), options.call_seconds * 3, options.kill_seconds,
         )  # fmt: skip
-        answers = self.worker.ask(job, _MAX_WAIT * options.kill_seconds + 30, {TEST_FILE: text})
+        seconds = min(_MAX_WAIT * options.kill_seconds + 30, max(_LEAST, self._left()))
+        answers = self.worker.ask(job, seconds, {TEST_FILE: text})
         return frozenset(answer.mutant for answer in answers if isinstance(answer, Killed) and answer.killers)
 
     def _inside(self, path: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.pipeline import Pipeline
 
@@ -39,3 +41,22 @@ def test_many_functions_get_fewer_calls_each_unless_a_number_is_asked_for(tmp_pa
 def test_few_functions_get_the_most_calls(tmp_path, monkeypatch):
     """Nothing is saved where there is nothing to save."""
     assert pipeline(tmp_path, monkeypatch, "def f(x: int) -> int:\n    return x\n").inputs == 240
+
+
+def test_a_step_that_runs_is_ended_with_the_time_of_the_search(tmp_path, monkeypatch):
+    """Calls that were not run by then are said to be so; a step has twenty seconds at least."""
+    asked: list[float] = []
+
+    def ask(job, seconds, files=None, seed=0):
+        asked.append(seconds)
+        return []
+
+    one = pipeline(tmp_path, monkeypatch, seconds=100)
+    one.worker.ask = ask
+    one.worker.where = ModuleLocation("mod.py", ".", "mod", MANY, ())
+    trials = one.attempt([Call(0, "f0", "f0(_0)", (Arg("x", "1"),))])
+    assert trials.rejected == {0: "not run: the time for this step was over"}
+    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 70.0)
+    one.attempt([Call(0, "f0", "f0(_0)", (Arg("x", "1"),))])
+    assert sorted(asked[:2]) == [25.0, 50.0]
+    assert set(asked[2:]) == {20.0}
