@@ -8,7 +8,7 @@ import re
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.report.visible import make_visible
-from kodo.jobs.report.words import checked_words, counted, run_line, word
+from kodo.jobs.report.words import checked_words, counted, detail_text, run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 _ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.)|\bgh(?=-\d)")
@@ -60,7 +60,7 @@ def _finding(finding: Finding, lang: str) -> list[str]:
     if finding.code:
         lines += [fenced(finding.code, place.path.rpartition(".")[2]), ""]
     if finding.evidence.kind is EvidenceKind.EXECUTION:
-        lines += [fenced(finding.evidence.detail, ""), ""]
+        lines += [fenced(detail_text(finding.evidence.detail, lang), ""), ""]
     if finding.fix:
         checked = checked_words(finding.fix.checked, lang)
         lines += [

@@ -8,8 +8,9 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.visible import make_visible, visible
-from kodo.jobs.report.words import checked_words, counted, run_line, word
+from kodo.jobs.report.words import checked_words, counted, detail_text, run_line, word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",
@@ -42,7 +43,8 @@ def _finding(console: Console, finding: Finding, lang: str) -> None:
     head.append(f"[{finding.rule}]", style="dim")
     if finding.evidence.kind is not EvidenceKind.RULE:
         head.append(
-            f" ({word(finding.evidence.kind, lang)}: {visible(finding.evidence.source)})", style="magenta"
+            f" ({word(finding.evidence.kind, lang)}: {visible(in_lang(finding.evidence.source, lang))})",
+            style="magenta",
         )
     console.print(head)
     console.print(Text("  " + visible(finding.message)))
@@ -54,7 +56,8 @@ def _finding(console: Console, finding: Finding, lang: str) -> None:
         )  # fmt: skip  # one row of settings
         console.print(code)
     if finding.evidence.kind is EvidenceKind.EXECUTION:
-        console.print(Text("    " + visible(finding.evidence.detail).replace("\n", "\n    "), style="dim"))
+        detail = visible(detail_text(finding.evidence.detail, lang))
+        console.print(Text("    " + detail.replace("\n", "\n    "), style="dim"))
     for other in finding.related:
         console.print(Text(visible(f"  {word('see', lang)}: {other.path}:{other.line}"), style="dim"))
     if finding.fix:

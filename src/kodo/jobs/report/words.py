@@ -62,6 +62,13 @@ _EN: dict[str, str] = {
     "not run": "not run",
 }
 
+_DETAIL = {
+    "before: ": "変更前: ",
+    "after:  ": "変更後: ",
+    "repeat in both versions: ": "変更前後のそれぞれで再現: ",
+    "it is called inside this, there with ": "この中で次の値で呼ばれます: ",
+}
+"""How the lines begin that say what execution showed."""
 _ONE = re.compile(r"(?<![\d.,])1 (function|input|difference|finding|known finding)s\b")
 
 
@@ -78,6 +85,18 @@ def counted(text: str) -> str:
 def checked_words(checked: Sequence[str], lang: str) -> str:
     """What a fix has passed, as a list in words."""
     return ("、" if lang == "ja" else ", ").join(word(item, lang) for item in checked)
+
+
+def detail_text(detail: str, lang: str) -> str:
+    """What execution showed: the words of its lines in ``lang``, what was run and what came out as it is."""
+    return "\n".join(_detail_line(line) if lang == "ja" else line for line in detail.split("\n"))
+
+
+def _detail_line(line: str) -> str:
+    for english, japanese in _DETAIL.items():
+        if line.startswith(english):
+            return japanese + line.removeprefix(english)
+    return line
 
 
 def run_line(executed: Executed, lang: str) -> str:

@@ -7,7 +7,9 @@ without an entry (most of ruff's are self-explaining code names) keeps its Engli
 from functools import cache
 
 from kodo.client.phrases import read_table
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.words import word
+from kodo.jobs.review.behaviour_remarks import CONTRADICTS
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import rules
 
@@ -26,4 +28,7 @@ def localised(candidate: Candidate, lang: str) -> str:
     template = own.ja if own else japanese().get(candidate.rule)
     if template is None:
         return f"{word(candidate.category, lang)}: {candidate.message}"
-    return template.format(*candidate.values) if candidate.values else template
+    values = candidate.values
+    if candidate.rule == CONTRADICTS:
+        values = (*values[:-1], in_lang(values[-1], lang))
+    return template.format(*values) if values else template

@@ -149,6 +149,20 @@ def test_one_is_counted_in_the_singular(render: Callable[..., str]) -> None:
     assert "1 件の指摘" in japanese
 
 
+@pytest.mark.parametrize("render", [terminal.render, markdown.render])
+def test_what_execution_showed_is_said_in_the_readers_language(render: Callable[..., str]) -> None:
+    """The words of the lines; the values and the command stay as they are, also where they look like words."""
+    detail = "before: 'after:  1'\nafter:  2\nrepeat in both versions: python -c 'print(before: 1)'"
+    shown = finding(1, evidence=Evidence(EvidenceKind.EXECUTION, "both versions", detail))
+    report = ReviewReport(state=State.FINDINGS, source="test", findings=(shown,), lang="ja")
+    text = render(report)
+    assert "変更前: 'after:  1'" in text
+    assert "変更後: 2" in text
+    assert "それぞれで再現: python -c 'print(before: 1)'" in text
+    assert "both versions" not in text
+    assert "before: 'after:  1'" in render(msgspec.structs.replace(report, lang="en"))
+
+
 def test_colour_is_only_there_when_asked() -> None:
     """The same report with colours has escape sequences, and without has none."""
     assert "\x1b[" in terminal.render(REPORT, colour=True)

@@ -157,6 +157,8 @@ def test_every_row_is_japanese() -> None:
             "the patch is for the test's own call only: with 12 other arguments all is as before",
             "パッチはテスト自身の呼び出しにしか効きません: 別の引数 12 通りでは元のままです",
         ),
+        ('the documentation shows "mean([]) is binary"', "文書の記述は「mean([]) is binary」です"),
+        ("KeyError is never meant", "KeyError が意図されることはありません"),
         ("somebody's own words", "somebody's own words"),
     ],
 )  # fmt: skip

@@ -19,9 +19,12 @@ from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import RecordedCall
-from kodo.jobs.report.model import EvidenceKind, Severity, State
+from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
 from kodo.jobs.review.behaviour import _groups
+from kodo.jobs.review.behaviour_remarks import CONTRADICTS
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.job import review
+from kodo.jobs.review.messages import localised
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.source import VersionsSource
 
@@ -109,6 +112,18 @@ def test_an_example_that_the_change_breaks_is_a_warning():
     old = 'def double(n: int) -> int:\n    """Twice.\n\n    >>> double(4)\n    8\n    """\n    return n * 2\n'
     (finding,) = said(compare(old, old.replace("n * 2", "n + 3")))
     assert finding.severity is Severity.WARNING and 'the documentation shows "' in finding.message
+
+
+def test_what_speaks_against_a_change_is_said_in_japanese():
+    """The reason with the rest of the sentence; the values in it stay as they are."""
+    values = ("f(1)", "'binary'", "2", "KeyError is never meant")
+    made = Candidate(
+        rule=CONTRADICTS, category=Category.BUG, severity=Severity.WARNING, line=1, message="m",
+        source="both versions", values=values,
+    )  # fmt: skip
+    said = localised(made, "ja")
+    assert "KeyError が意図されることはありません" in said and "'binary'" in said
+    assert localised(made, "en") == "m"
 
 
 def test_the_changes_own_tests_silence_what_they_state():
