@@ -327,8 +327,12 @@ class Values:
         make = self.plain if plain else self.random
         params = [one for one in known.init if not one.variadic]
         needed = [one for one in params if one.default is None]
-        given = [make(self._taken(one), depth + 1) for one in needed if not one.keyword_only]
-        named = [f"{one.name}={make(self._taken(one), depth + 1)}" for one in needed if one.keyword_only]
+        given = [make(self._taken(one, plain=plain), depth + 1) for one in needed if not one.keyword_only]
+        named = [
+            f"{one.name}={make(self._taken(one, plain=plain), depth + 1)}"
+            for one in needed
+            if one.keyword_only
+        ]
         if plain:
             return [*given, *named]
         optional = [one for one in params if one.default is not None and not one.positional_only]
@@ -341,14 +345,18 @@ class Values:
         """A few of the optional parameters by keyword, those in focus more often."""
         chosen = self.rng.sample(optional, min(len(optional), self.rng.choice(_OPTIONAL)))
         chosen += [one for one in optional if self.wants(one.name) and one not in chosen]
-        return [f"{one.name}={self.random(self._taken(one), depth + 1)}" for one in chosen]
+        return [f"{one.name}={self.random(self._taken(one, plain=False), depth + 1)}" for one in chosen]
 
-    def _taken(self, param: Param) -> ParamType:
+    def _taken(self, param: Param, *, plain: bool) -> ParamType:
         """What a constructor is given for a parameter: for an object to talk to that is not known how to make, a stand-in."""
         if self.stands_in is None:
             return param.type
         name = param.type.text if param.type.kind == "class" else ""
-        if name in self.stands_in and name not in self.instances and self.rng.random() < _STANDS_IN:
+        if (
+            name in self.stands_in
+            and name not in self.instances
+            and (plain or self.rng.random() < _STANDS_IN)
+        ):
             return ParamType("literal", text=stand_ins.of_class(name))
         return stand_ins.STAND_IN if param.talked_to else param.type
 

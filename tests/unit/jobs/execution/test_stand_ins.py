@@ -13,6 +13,7 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.stand_ins import asked_answers, is_talked_to, late_attributes
 from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.difference import rank
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 
 SOURCE = """
@@ -137,3 +138,16 @@ def test_a_class_that_is_named_through_a_module_is_known(tmp_path: Path) -> None
     assert module.imported == {"Hub": "wires", "Wire": "wires"}
     assert [one.name for one in module.classes["Best"].init] == ["ports"]
     assert module.every_function["f"].params[0].type.text == "Wire"
+
+
+def test_a_plain_instance_stands_on_stand_ins(tmp_path: Path) -> None:
+    """What it is made of may raise for what it is given; a stand-in does not."""
+    plain = [call.setup[0] for call in _calls(tmp_path, "Line.send") if call.origin != "random"]
+    assert plain and not [one for one in plain if "Hub(" in one.replace("__class__=Hub", "")]
+
+
+def test_a_state_that_is_not_expected_is_looked_at_last() -> None:
+    """An assertion that fails in one version alone shows less than two other results."""
+    value, other = (Outcome(0, "value", {"result": text}) for text in ("1", "2"))
+    failed, raised = (Outcome(0, "raises", {"raises": name}) for name in ("AssertionError", "ValueError"))
+    assert rank(value, other) < rank(value, raised) < rank(value, failed)

@@ -46,6 +46,8 @@ def rank(before: Outcome, after: Outcome) -> int:
         return 0
     kinds = {before.kind, after.kind}
     if kinds == {"value", "raises"}:
+        if "AssertionError" in (before.parts.get("raises"), after.parts.get("raises")):
+            return 3  # that an object is in a state which the code does not expect may be of our making
         return 2 if before.accident or after.accident else 1
     if kinds == {"raises"}:
         return 3 if before.parts.get("raises") != after.parts.get("raises") else 4
