@@ -1,6 +1,6 @@
 """Make calls in both versions and judge what differs: each difference made sure of and made smaller.
 
-A difference counts when both versions do the same again in another order and under another hash seed. Knows neither where
+A difference counts when both versions do the same again in another order, under another hash seed and at another path. Knows neither where
 calls come from nor which are made first.
 """
 
@@ -86,7 +86,7 @@ class BothVersions:
         """Whether what is judged from now on is of no use, since everything is shown."""
 
     def _pair(self, seed: int) -> Pair:
-        return Pair(*self._versions, self._seconds, seed, self._words, self._until)
+        return Pair(*self._versions, self._seconds, seed, self._words, self._until, elsewhere=seed > 1)
 
     @property
     def budget(self) -> float:
@@ -146,6 +146,7 @@ class BothVersions:
                 shrunk(call, steady[call.id], self._first, self._again(), end) for call in left[:_SHRUNK]
             ]
             found += [Difference(call, *steady[call.id], call) for call in left[_SHRUNK:]]
+            found = self._sure(found)
         self._note(function, found, seen)
         ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
         unstable = 0 if self.is_over() else len(chosen) - len(steady)
@@ -175,6 +176,20 @@ class BothVersions:
         self._second = self._second or self._pair(2)
         return self._second
 
+    def _sure(self, found: Sequence[Difference]) -> list[Difference]:
+        """Those that come out alike a few times more: what hangs on the time, such as how long its text is, may have done so twice by
+        chance in one of many calls.
+        """
+        calls = [msgspec.structs.replace(one.call, id=number) for number, one in enumerate(found)]
+        seen: dict[int, Two] = {number: (one.before, one.after) for number, one in enumerate(found)}
+        for pair in (self._first, self._again(), self._first):
+            seen = stable(calls, seen, pair) if calls else {}
+            calls = [call for call in calls if call.id in seen]
+        return [
+            msgspec.structs.replace(found[call.id], before=seen[call.id][0], after=seen[call.id][1])
+            for call in calls
+        ]
+
     def _note(self, function: str, found: Sequence[Difference], seen: Mapping[int, Two]) -> None:
         """Remember which changed functions these differences show."""
         if any(rank(one.before, one.after) <= _TELLING for one in found):
@@ -197,15 +212,20 @@ class BothVersions:
         chosen = rows[:_MAX_INSIDE]
         if not chosen:
             return []
-        again = self._again().run(
-            [call for call, _ in chosen], 4.0, self.roots, vary=4.0 if chosen[0][1][0].varied else 0.0
-        )
-        for call, found in chosen:
-            if call.id in again and first_difference(*map(_told, again[call.id])) == found:
-                before, after = (Outcome(call.id, "value", {"result": one.result}) for one in found)
-                within = f"{found[0].function}({found[0].arguments})"
-                return [Difference(call, before, after, call, within, found[0].varied)]
-        return []
+        vary = 4.0 if chosen[0][1][0].varied else 0.0
+        for pair in (self._again(), self._first):
+            again = pair.run([call for call, _ in chosen], 4.0, self.roots, vary=vary)
+            chosen = [
+                (call, found)
+                for call, found in chosen
+                if call.id in again and first_difference(*map(_told, again[call.id])) == found
+            ]
+        if not chosen:
+            return []
+        call, found = chosen[0]
+        before, after = (Outcome(call.id, "value", {"result": one.result}) for one in found)
+        within = f"{found[0].function}({found[0].arguments})"
+        return [Difference(call, before, after, call, within, found[0].varied)]
 
 
 class Gathered:

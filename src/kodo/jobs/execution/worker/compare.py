@@ -31,8 +31,8 @@ _PART_OF_TESTS = 0.12
 """The parts of the time: calls out of tests have one for each source."""
 _TURN = 0.05, 0.5
 """The part of the budget that a turn is, and the seconds that it is at least."""
-_TO_JUDGE = 0.1
-"""The part of the budget that is left when weak differences are made sure of."""
+_JUDGED_AT = 0.5, 0.8
+"""The parts of the budget after which weak differences are made sure of, while there is time for that."""
 _POLL_SECONDS = 0.02
 _GATHER_SECONDS = 0.2
 """The calls out of tests that come in this time are made together, since a batch costs more than a call."""
@@ -131,15 +131,14 @@ class _Comparison:
     def run(self) -> Iterator[Compared]:
         """Take turns; then judge what was not judged yet."""
         turn = max(_TURN[0] * self._both.budget, _TURN[1])
-        last = self._job.until - _TO_JUDGE * self._both.budget
-        is_late = False
+        due = [self._job.until - (1 - part) * self._both.budget for part in _JUDGED_AT]
         while not self._both.is_enough():
             self._receive()
             kinds = self._kinds()
             ready = [name for name, calls in kinds.items() if calls.is_ready()]
             ready = ready or [name for name, calls in kinds.items() if calls.is_left()]
-            if not is_late and time.monotonic() > last:
-                is_late = True
+            if due and time.monotonic() > due[0]:
+                del due[0]
                 for calls in kinds.values():
                     yield from calls.rest()
             elif ready:

@@ -6,6 +6,7 @@ public attributes to a small depth, and for a collection of the project's own wh
 
 import functools
 import itertools
+import os
 import re
 import sys
 import types
@@ -71,8 +72,7 @@ def _items(value: object, inner: Callable[[object], str]) -> str:
 
 def printed(text: str, root: str) -> str:
     """A text without addresses and without the version's own folder, cut to a bound."""
-    clean = _ADDRESS.sub("at 0x", _MOCK_ID.sub("", text)).replace(root or "\0", "<project>")
-    clean = _FOLDER.sub("<tmp>", clean)
+    clean = placeless(_ADDRESS.sub("at 0x", _MOCK_ID.sub("", text)), root)
     return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + f"... ({len(clean)} characters)"
 
 
@@ -85,7 +85,15 @@ def _source(value: object, defined: Mapping[str, object], root: str) -> str | No
 
 def placeless(source: str, root: str) -> str:
     """A source text without the version's own folder and those of a call's files, whole and with all its digits."""
-    return _FOLDER.sub("<tmp>", source.replace(root, "<project>"))
+    for folder in (root, _resolved(root)) if root else ():
+        source = source.replace(folder, "<project>")
+    return _FOLDER.sub("<tmp>", source)
+
+
+@functools.lru_cache(maxsize=4)
+def _resolved(root: str) -> str:
+    """A folder without the links on the way to it: code may ask for that."""
+    return os.path.realpath(root)
 
 
 def described(

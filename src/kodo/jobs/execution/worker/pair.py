@@ -27,13 +27,15 @@ class SideFailed(Exception):
 class SideProcess:
     """A process with one version of the module, below the project's folder ``name`` or with "" that itself, under one hash seed.
 
-    It has a home of its own, so that no version reads what another wrote.
+    It has a home of its own, so that no version reads what another wrote. ``elsewhere``: it is told another path to the folder.
     """
 
-    def __init__(self, name: str, where: ModuleLocation, seed: int) -> None:
+    def __init__(self, name: str, where: ModuleLocation, seed: int, *, elsewhere: bool = False) -> None:
         file = Path(f"{name}-{seed}.json").absolute()
         file.write_bytes(msgspec.json.encode(where))
         root = str(Path(os.environ["KODO_PROJECT"]) / name)
+        if elsewhere:
+            root = _other_path(root)
         home = tempfile.mkdtemp(prefix="case-", dir=Path.cwd())  # the prefix of folders that no outcome shows
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.side", str(file)],
@@ -75,10 +77,19 @@ class SideProcess:
         return pipe
 
 
+def _other_path(folder: str) -> str:
+    """Another path to a folder, as long as its own where there is room for that, since what code does may hang on the length."""
+    here = Path.cwd()
+    link = here / f"{Path(folder).name}-again".ljust(len(folder) - len(str(here)) - 1, "_")
+    link.symlink_to(folder)
+    return str(link)
+
+
 class Pair:
     """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about.
 
-    No call is begun after the monotonic time ``until``.
+    No call is begun after the monotonic time ``until``. ``elsewhere``: by other paths than without it, so that what hangs on them,
+    such as a digest, comes out otherwise.
     """
 
     def __init__(
@@ -89,11 +100,16 @@ class Pair:
         seed: int,
         words: tuple[str, ...] = (),
         until: float | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._seconds = seconds
         self._until = until
         self._words = words
-        self.sides = (SideProcess(BEFORE, before, seed), SideProcess(AFTER, after, seed))
+        self.sides = (
+            SideProcess(BEFORE, before, seed, elsewhere=elsewhere),
+            SideProcess(AFTER, after, seed, elsewhere=elsewhere),
+        )
 
     def wait(self) -> None:
         """Wait until both versions are imported. Raises SideFailed where one cannot be."""
