@@ -151,3 +151,13 @@ def test_a_state_that_is_not_expected_is_looked_at_last() -> None:
     value, other = (Outcome(0, "value", {"result": text}) for text in ("1", "2"))
     failed, raised = (Outcome(0, "raises", {"raises": name}) for name in ("AssertionError", "ValueError"))
     assert rank(value, other) < rank(value, raised) < rank(value, failed)
+
+
+def test_a_known_instance_is_not_all_there_is(tmp_path: Path) -> None:
+    """How a test makes one may raise here, so that a stand-in is tried too."""
+    (tmp_path / "wires.py").write_text(WIRES)
+    (tmp_path / "m.py").write_text(SOURCE)
+    module = load(tmp_path / "m.py")
+    maker = CandidateGenerator(module, 0, instances={"Wire": ("Wire(7)",)}, stands_in=True)
+    made = {call.setup[0] for call in maker.calls(module.every_function["Line.send"], 200)}
+    assert any("Wire(7)" in one for one in made) and any("__class__=Wire" in one for one in made)
