@@ -352,11 +352,8 @@ class Values:
         if self.stands_in is None:
             return param.type
         name = param.type.text if param.type.kind == "class" else ""
-        if (
-            name in self.stands_in
-            and name not in self.instances
-            and (plain or self.rng.random() < _STANDS_IN)
-        ):
+        is_sure = plain and name not in self.instances  # a known instance may still raise in this version
+        if name in self.stands_in and (is_sure or self.rng.random() < _STANDS_IN):
             return ParamType("literal", text=stand_ins.of_class(name))
         return stand_ins.STAND_IN if param.talked_to else param.type
 
