@@ -21,6 +21,7 @@ from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.excerpts import around_difference, short
 from kodo.jobs.review.inputs_of_tests import test_folders
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.python import first_line
@@ -28,7 +29,6 @@ from kodo.jobs.review.snippets import GROUP
 
 CHANGED, CONTRADICTS = "kodo/behaviour-changed", "kodo/behaviour-contradicts"
 SOURCE = "both versions"
-_MAX_SHOWN = 120
 _MAX_CALL = 300
 _SHORTEST_STATEMENT = 4
 _CHANGED = "after: "
@@ -125,7 +125,7 @@ def _candidate(
     name = CONTRADICTS if why else CHANGED
     rule = rules()[name]
     before, after = contrast(difference.before, difference.after, difference.call)
-    values = (_short(_what(difference), _MAX_CALL), before, after, why)
+    values = (short(_what(difference), _MAX_CALL), before, after, why)
     return Candidate(
         rule=name,
         category=rule.category,
@@ -146,7 +146,7 @@ def _what(difference: Difference) -> str:
     if not difference.within:
         return text
     how = f"as in {text}, but with {difference.varied}" if difference.varied else f"in {text}"
-    return f"{_short(difference.within, _MAX_CALL // 2)} ({how})"
+    return f"{short(difference.within, _MAX_CALL // 2)} ({how})"
 
 
 def _line(file: ChangedFile, module: TargetModule, name: str) -> int:
@@ -211,13 +211,16 @@ def _folders_of_tests(call: Call, module: TargetModule) -> list[str]:
 
 def contrast(before: Outcome, after: Outcome, call: Call | None = None) -> tuple[str, str]:
     """The two outcomes in few words, at the place where they differ; an argument that ``call`` changes by its name or source."""
-    if before.kind != after.kind or before.kind != "value":
+    if before.kind != after.kind:
         return _few_words(before), _few_words(after)
+    old, new = _whole(before), _whole(after)
+    if before.kind != "value" and old != new:
+        return around_difference(old, new)
     names = ["result", *sorted({*before.parts, *after.parts} - {"result"})]
     name = next((one for one in names if before.parts.get(one) != after.parts.get(one)), "result")
     missing = "as it was" if name.startswith(_CHANGED) else "nothing"
     old, new = before.parts.get(name, missing), after.parts.get(name, missing)
-    old, new = _window(old, new)
+    old, new = around_difference(old, new)
     label = "" if name == "result" else f"{_label(name, call)} = "
     return label + old, label + new
 
@@ -231,25 +234,8 @@ def _label(part: str, call: Call | None) -> str:
     return f"the argument {arg.source}" if arg.name.startswith("literal_") else arg.name
 
 
-def _window(old: str, new: str) -> tuple[str, str]:
-    """Two texts, cut around the first place where they differ if they are long."""
-    if max(len(old), len(new)) <= _MAX_SHOWN:
-        return old, new
-    at = next(
-        (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other),
-        min(len(old), len(new)),
-    )
-    start = max(0, at - _MAX_SHOWN // 3)
-
-    def cut(text: str) -> str:
-        piece = text[start : start + _MAX_SHOWN]
-        return ("..." if start else "") + piece + ("..." if start + _MAX_SHOWN < len(text) else "")
-
-    return cut(old), cut(new)
-
-
 def _few_words(outcome: Outcome) -> str:
-    return _short(_whole(outcome), _MAX_SHOWN)
+    return short(_whole(outcome))
 
 
 def _whole(outcome: Outcome) -> str:
@@ -258,7 +244,7 @@ def _whole(outcome: Outcome) -> str:
             rest = "".join(
                 f"; {name} = {text}" for name, text in outcome.parts.items() if name not in ("result", "type")
             )
-            return _short(outcome.parts.get("result", "") + rest, 1500)
+            return short(outcome.parts.get("result", "") + rest, 1500)
         case "raises":
             message = outcome.parts.get("message", "")
             return f"{outcome.parts['raises']}: {message}" if message else outcome.parts["raises"]
@@ -266,10 +252,6 @@ def _whole(outcome: Outcome) -> str:
             return "no end"
         case _:
             return "the interpreter dies"
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def contradiction(difference: Difference, where: Affected, module: TargetModule) -> str:
@@ -282,13 +264,13 @@ def contradiction(difference: Difference, where: Affected, module: TargetModule)
             and _value(before.parts.get("result", "")) == wanted
             and _value(after.parts.get("result", "")) != wanted
         ):
-            return f'the documentation shows "{_short(expect.quote, _MAX_SHOWN)}"'
+            return f'the documentation shows "{short(expect.quote)}"'
     if after.kind == "raises" and before.kind == "value":
         error = after.parts["raises"]
         if error in _NEVER_MEANT:
             return f"{error} is never meant"
         if expect is not None and expect.kind in ("value", "shows") and expect.basis == "example":
-            return f'the documentation shows "{_short(expect.quote, _MAX_SHOWN)}"'
+            return f'the documentation shows "{short(expect.quote)}"'
         if where.depth and after.accident and _is_certain(where.function, difference.call):
             return f"its caller {where.function.qualname} is unchanged"
     if before.kind == after.kind == "value" and where.depth == 0:

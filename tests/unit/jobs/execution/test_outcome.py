@@ -57,6 +57,7 @@ def test_a_place_that_a_call_writes_into_its_argument_is_one_in_both_versions() 
     [
         ("AttributeError", "module 'shop' has no attribute 'price'", False),
         ("ImportError", "cannot import name 'price' from 'shop'", False),
+        ("NameError", "name 'Price' is not defined", False),
         ("AttributeError", "'int' object has no attribute 'price'", True),
         ("ImportError", "no plugin", True),
     ],

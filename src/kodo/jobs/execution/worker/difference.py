@@ -9,6 +9,9 @@ import msgspec
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.outcome import Outcome
 
+_LACKING = {"AttributeError": "module ", "ImportError": "cannot import name ", "NameError": "name "}
+"""How the messages of errors begin that speak of a name which a module does not have."""
+
 
 class Difference(msgspec.Struct, frozen=True):
     """A call, what each version does with it, and the call it was made smaller from."""
@@ -34,10 +37,8 @@ def tells(before: Outcome, after: Outcome) -> bool:
 
 def _lacks_name(before: Outcome) -> bool:
     """Whether a call asks for a name that a module does not have before the change: its error says nothing of what it has."""
-    message = before.parts.get("message", "")
-    return (before.parts.get("raises") == "AttributeError" and message.startswith("module ")) or (
-        before.parts.get("raises") == "ImportError" and message.startswith("cannot import name ")
-    )
+    start = _LACKING.get(before.parts.get("raises", ""))
+    return start is not None and before.parts.get("message", "").startswith(start)
 
 
 def rank(before: Outcome, after: Outcome) -> int:

@@ -21,6 +21,7 @@ from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.excerpts import around_difference, short
 from kodo.jobs.review.javascript.inputs import JsCall, calls_in_tests, inputs
 from kodo.jobs.review.javascript.types import TypesError, without_types
 from kodo.jobs.review.languages import is_test, language_of
@@ -36,7 +37,6 @@ CALL_SECONDS, START_SECONDS = 1.0, 8.0
 _GIB = 1024**3
 _ACCIDENTS = frozenset({"TypeError", "ReferenceError", "RangeError"})
 _NOT_OURS = frozenset({"node_modules", "dist", "build", ".git"})
-_MAX_SHOWN = 120
 _ODD, _ODDNESS = frozenset({"-0", "NaN", "undefined", "null", "Infinity"}), 8
 """Arguments that show a difference less well than plain ones, and how many letters a plain one may be longer."""
 
@@ -286,7 +286,7 @@ class _Compare:
         rule = rules()[RULE]
         call = f"{name}({', '.join(args)})"
         old, new = _contrast(before, after)
-        values = (_short(call, 300), old, new, "")
+        values = (short(call, 300), old, new, "")
         exported = re.sub(r"^new |\(\)?\..*$|\..*$", "", name)
         script = f"import('./{self.file.path}').then((m) => console.log(m.{call.replace('new ', '', 1)}))"
         if name.startswith("new "):
@@ -377,12 +377,6 @@ def _contrast(before: Row, after: Row) -> tuple[str, str]:
     if before.text == after.text and before.kind == after.kind:
         for at, (old, new) in enumerate(zip(before.changed, after.changed, strict=False)):
             if old != new:
-                return (
-                    f"argument {at + 1} = {_short(old or 'as given')}",
-                    f"argument {at + 1} = {_short(new or 'as given')}",
-                )
-    return _short(before.text), _short(after.text)
-
-
-def _short(text: str, limit: int = _MAX_SHOWN) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+                first, second = around_difference(old or "as given", new or "as given")
+                return f"argument {at + 1} = {first}", f"argument {at + 1} = {second}"
+    return around_difference(before.text, after.text)
