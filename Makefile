@@ -17,8 +17,8 @@ help: ## This list
 run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for a better model) and stream a first answer
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
-test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options; WORKERS=4: twice two cores, as two fifths of the time is waiting)
-	@$(B)/python -m pytest -n $(or $(WORKERS),4) --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser and not node and not embedder" $(ARGS)
+test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options; WORKERS=6: three times two cores, as much of the time is waiting)
+	@$(B)/python -m pytest -n $(or $(WORKERS),6) --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser and not node and not embedder" $(ARGS)
 
 ##@ Working on kodo
 .PHONY: setup setup-dev check quick docs lock clean
