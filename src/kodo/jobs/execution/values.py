@@ -6,51 +6,16 @@ Deterministic: the same random generator gives the same values. Knows nothing of
 import ast
 import contextlib
 import random
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from kodo.jobs.execution import stand_ins, types_as_values
+from kodo.jobs.execution import stand_ins
+from kodo.jobs.execution.near_values import LETTERS, NEIGHBOURS
 from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.target import Class, Param
+from kodo.jobs.execution.value_tables import EDGES, PLAIN
 
-_PLAIN = {
-    "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",
-    "any": "1", "path": "pathlib.Path('data.txt')", "decimal": "decimal.Decimal('2.5')", "range": "range(3)",
-    "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
-    "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
-    "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
-    "standin": stand_ins.SOURCE, "kind": types_as_values.SOURCES[0],
-}  # fmt: skip
-_EDGES = {
-    "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648", "10**20"),
-    "float": ("0.0", "1.0", "-1.0", "0.5", "1e-09", "100.0", "-0.1", "float('inf')", "float('nan')"),
-    "bool": ("False", "True"),
-    "str": ("''", "' '", "'a'", "'A'", "'ab'", "'Hello, World!'", "'  x  '", "'a b c'", "'a,b'", "'123'", "'-1'", "'aa'",
-            "'été 日本'", "'line\\nline'", "'x' * 50"),
-    "bytes": ("b''", "b'\\x00'", "b'\\xff\\xfe'", "b'a b'"),
-    "none": ("None",),
-    "any": ("None", "0", "''", "'abc'", "[]", "[1, 2]", "{}", "2.5", "True", "(1, 2)"),
-    "complex": ("0j", "-1j"),
-    "path": ("pathlib.Path('')", "pathlib.Path('a/b.tar.gz')", "pathlib.Path('.hidden')"),
-    "decimal": ("decimal.Decimal(0)", "decimal.Decimal('-1.005')", "decimal.Decimal('0.125')"),
-    "fraction": ("fractions.Fraction(0)", "fractions.Fraction(-7, 3)"),
-    "range": ("range(0)", "range(1, 10, 3)"),
-    "date": ("datetime.date(2024, 2, 29)", "datetime.date(2023, 12, 31)", "datetime.date(2024, 1, 1)", "datetime.date(1900, 1, 1)"),
-    "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone.utc)",
-                 "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone(-datetime.timedelta(hours=3, minutes=30)))",
-                 "datetime.datetime(2024, 7, 4, 12, 0)", "datetime.datetime(2024, 10, 27, 1, 30)",
-                 "datetime.datetime(1999, 12, 31, 23, 59, 59)", "datetime.datetime(2023, 1, 31)"),
-    "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
-    "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
-    "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True", "'abc'.upper", "dict",
-                 "types.MethodType(lambda self, a, b=1: (self, a, b), 'x')", "functools.partial(max, 1)"),
-    "uuid": ("uuid.UUID(int=0)",),
-    "file": ("io.BytesIO(b'abc')", "io.StringIO()", "io.BytesIO()", "io.StringIO('a b\\nc\\n')", "io.BytesIO(b'a b\\nc\\n')"),
-    "kind": types_as_values.SOURCES,
-}  # fmt: skip
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
 _FOCUSED = 0.6
@@ -72,7 +37,6 @@ _HOLDERS = (
 _STANDS_IN = 0.6  # of the objects of other modules that a constructor is given, stand-ins
 _KINDS = 4
 _OPTIONAL_KEYS = 0.6  # of the keys that a dict may have, those that it has
-_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +98,7 @@ class Values:
             case "any" if self.asked and depth < _DEEPEST:
                 return self.plain(self.asked[0], depth + 1)
             case _:
-                return _PLAIN.get(type_.kind, "1")
+                return PLAIN.get(type_.kind, "1")
 
     def edges(self, type_: ParamType, depth: int = 0) -> list[str]:
         """The boundary values of a type and the constants of the code that fit it, without repeats."""
@@ -198,7 +162,7 @@ class Values:
         if kind == "any" and depth < _DEEPEST:
             shapes = [self.plain(one, depth + 1) for one in self.asked]
             shapes += self._odd_sources()
-        return [*shapes, *self._from_constants(kind), *_EDGES.get(kind, ())]
+        return [*shapes, *self._from_constants(kind), *EDGES.get(kind, ())]
 
     def _plain_fields(self, type_: ParamType, depth: int) -> str:
         """A dict of the needed keys, or of all where none has to be there."""
@@ -302,7 +266,7 @@ class Values:
                     rng.choice(("a", "foo", "Bar", "42", "x1", "the quick", "noon", "0", "-7", "3.5"))
                 )
             else:
-                parts.append("".join(rng.choice(_LETTERS) for _ in range(rng.randint(1, 6))))
+                parts.append("".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 6))))
         return rng.choice(("", "", " ")).join(parts)
 
     def instance(self, name: str, depth: int, *, plain: bool) -> str:
@@ -403,97 +367,6 @@ class Values:
         """At most ``count`` of the texts among the constants."""
         known = self._short_texts()
         return self.rng.sample(known, min(count, len(known)))
-
-
-_LAST_DAYS = (28, 30, 31)
-"""The last days of months: a small number may be a day."""
-
-
-def _near_text(values: Values, value: str, _: int) -> list[object]:
-    rng = values.rng
-    at = rng.randint(0, len(value))
-    out = [
-        "",
-        value[:at],
-        value[at:],
-        value + value,
-        value.upper(),
-        value.swapcase(),
-        value[::-1],
-        f" {value} ",
-    ]
-    out += [
-        value[:at] + rng.choice(_LETTERS) + value[at:],
-        value[: max(at - 1, 0)] + value[at:],
-        " ".join(value.split()[::-1]),
-    ]
-    for word in values.words(4):
-        out += [value + word, word + value, value[:at] + word + value[at:], word]
-    marks = [char for char in sorted(set(value)) if not char.isalnum()][:4]
-    return [
-        *out,
-        *(value.replace(char, "", 1) for char in marks),
-        *(value.replace(char, char * 2, 1) for char in marks),
-    ]
-
-
-def _near_sequence(values: Values, value: list[object] | tuple[object, ...], depth: int) -> list[object]:
-    kind = type(value)
-    out: list[object] = [
-        kind(value[:0]),
-        kind(value[::-1]),
-        kind(value[:1]),
-        kind(value[1:]),
-        kind((*value, *value)),
-    ]
-    if value and all(isinstance(item, str) for item in value):
-        for word in values.words(4):
-            at = values.rng.randint(0, len(value))
-            out.append(kind((*value[:at], word, *value[at:])))
-    for at, item in enumerate(value[:4] if depth < 2 else ()):
-        near = values.neighbours(item, depth + 1)
-        changed = values.rng.sample(near, min(3, len(near)))
-        out += [kind((*value[:at], one, *value[at + 1 :])) for one in changed]
-    return out
-
-
-def _near_dict(values: Values, value: dict[object, object], depth: int) -> list[object]:
-    pairs = list(value.items())
-    out: list[object] = [{}, dict(pairs[:1]), dict(pairs[1:])]
-    names = values.words(4)
-    for name in names:
-        out += [value | {name: pairs[0][1] if pairs else 1}, value | {name: values.rng.choice(names)}]
-    for key, item in pairs[:3]:
-        out += [value | {key: one} for one in values.neighbours(item, depth + 1)[:3]]
-    if values.deep and pairs:
-        found = values.near_kinds()
-        out += [value | {values.rng.choice(pairs)[0]: one} for one in found]
-    return out
-
-
-def _near_bytes(values: Values, value: bytes, depth: int) -> list[object]:
-    """As texts of the same codes; what has no place in a byte is left out."""
-    near = (one for one in _near_text(values, value.decode("latin-1"), depth) if isinstance(one, str))
-    return [one.encode("latin-1") for one in near if all(ord(char) < 256 for char in one)]
-
-
-NEIGHBOURS: tuple[tuple[type | types.UnionType, Callable[[Values, Any, int], list[object]]], ...] = (
-    (bool, lambda _, value, __: [not value]),
-    (
-        int,
-        lambda _, value, __: [
-            *(value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10),
-            *(_LAST_DAYS if 1 <= value <= _LAST_DAYS[-1] else ()),
-        ],
-    ),
-    (float, lambda _, value, __: [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]),
-    (str, _near_text),
-    (bytes, _near_bytes),
-    (list | tuple, _near_sequence),
-    (dict, _near_dict),
-    (set, lambda _, value, __: [set(), set(list(value)[:1])]),
-)
-"""Type -> the values near one of it; bool is an int, so it comes first."""
 
 
 def _same_kind(one: object, other: object) -> bool:
