@@ -3,28 +3,14 @@
 from kodo.jobs.execution import stand_ins, types_as_values
 
 PLAIN = {
-    "int": "3",
-    "float": "2.5",
-    "bool": "True",
-    "str": "'abc'",
-    "bytes": "b'abc'",
-    "none": "None",
-    "complex": "(1+2j)",
-    "any": "1",
-    "path": "pathlib.Path('data.txt')",
-    "decimal": "decimal.Decimal('2.5')",
-    "range": "range(3)",
-    "fraction": "fractions.Fraction(1, 2)",
-    "date": "datetime.date(2024, 3, 15)",
-    "time": "datetime.time(12, 30)",
-    "datetime": "datetime.datetime(2024, 3, 15, 12, 30)",
-    "timedelta": "datetime.timedelta(hours=1)",
-    "callable": "abs",
-    "uuid": "uuid.UUID(int=1)",
-    "file": "io.StringIO('abc')",
-    "standin": stand_ins.SOURCE,
-    "kind": types_as_values.SOURCES[0],
-}  # fmt: skip"""Of each kind, one that is nothing special."""
+    "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",
+    "any": "1", "path": "pathlib.Path('data.txt')", "decimal": "decimal.Decimal('2.5')", "range": "range(3)",
+    "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
+    "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
+    "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
+    "standin": stand_ins.SOURCE, "kind": types_as_values.SOURCES[0],
+}  # fmt: skip
+"""Of each kind, one that is nothing special."""
 EDGES = {
     "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648", "10**20"),
     "float": ("0.0", "1.0", "-1.0", "0.5", "1e-09", "100.0", "-0.1", "float('inf')", "float('nan')"),
