@@ -156,7 +156,7 @@ def may_be_calls(text: str, schemas: Schemas) -> bool:
     except _NotCalls:
         return False
     except _Undecided:
-        pass
+        return True
     return True
 
 
