@@ -1,5 +1,7 @@
 """Outcomes of two runs: what is steady, and what of it tells two versions apart."""
 
+import json
+
 import pytest
 
 from kodo.jobs.execution.model import Arg, Call
@@ -52,21 +54,25 @@ def test_a_place_that_a_call_writes_into_its_argument_is_one_in_both_versions() 
     assert sides[0].parts == sides[1].parts and "<project>/a.csv" in sides[0].parts["after: _0"]
 
 
+@pytest.mark.parametrize("asks", ["return Price", "return json.price", "from json import price"])
 @pytest.mark.parametrize(
-    ("error", "message", "says"),
-    [
-        ("AttributeError", "module 'shop' has no attribute 'price'", False),
-        ("ImportError", "cannot import name 'price' from 'shop'", False),
-        ("NameError", "name 'Price' is not defined", False),
-        ("AttributeError", "'int' object has no attribute 'price'", True),
-        ("ImportError", "no plugin", True),
-    ],
+    ("file", "says"), [("<string>", False), ("/r/tests/helpers.py", False), ("/r/shop.py", True)]
 )
-def test_a_name_that_only_the_new_version_has_is_no_difference(error: str, message: str, says: bool) -> None:
-    """The change shows a new function; one that is gone, or an error of another kind, is a difference."""
-    raised = Outcome(1, "raises", {"raises": error, "message": message})
-    assert tells(raised, _value(result="3")) is says
+def test_a_missing_name_is_a_difference_where_the_projects_own_code_asks_for_it(
+    asks: str, file: str, says: bool
+) -> None:
+    """That a call asks for a new name, the change shows; that the code asked for what was not there is a fault mended."""
+    space: dict[str, object] = {"json": json}
+    exec(compile(f"def ask():\n    {asks}", file, "exec"), space)
+    raised = outcome_of(Call(1, "f", "ask()"), space, {}, 5.0, "/r")
+    assert raised.kind == "raises" and tells(raised, _value(result="3")) is says
     assert tells(_value(result="3"), raised)
+
+
+@pytest.mark.parametrize("call", ["(3).price", "__import__('no_such_module')"])
+def test_another_error_of_the_same_kinds_is_a_difference(call: str) -> None:
+    """It speaks of no name of a module."""
+    assert tells(outcome_of(Call(1, "f", call), {}, {}, 5.0, "/r"), _value(result="3"))
 
 
 def test_the_same_items_handed_out_in_another_way_are_no_difference() -> None:

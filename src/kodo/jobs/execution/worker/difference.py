@@ -9,10 +9,6 @@ import msgspec
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.outcome import Outcome
 
-_LACKING = {"AttributeError": "module ", "ImportError": "cannot import name ", "NameError": "name "}
-"""How the messages of errors begin that speak of a name which a module does not have."""
-
-
 class Difference(msgspec.Struct, frozen=True):
     """A call, what each version does with it, and the call it was made smaller from."""
 
@@ -30,15 +26,9 @@ def tells(before: Outcome, after: Outcome) -> bool:
     """Whether the two outcomes are a difference of behaviour."""
     if "unusable" in (before.kind, after.kind) or (before.kind, before.parts) == (after.kind, after.parts):
         return False  # that a list became an iterator of the same items, the change shows
-    if before.unbound or after.unbound or _lacks_name(before):
+    if before.unbound or after.unbound or before.lacks_name:
         return False  # the signature changed or there is a new name, which the diff shows
     return not (before.kind == after.kind == "raises" and before.accident and after.accident)
-
-
-def _lacks_name(before: Outcome) -> bool:
-    """Whether a call asks for a name that a module does not have before the change: its error says nothing of what it has."""
-    start = _LACKING.get(before.parts.get("raises", ""))
-    return start is not None and before.parts.get("message", "").startswith(start)
 
 
 def rank(before: Outcome, after: Outcome) -> int:

@@ -3,6 +3,7 @@
 import random
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -28,12 +29,17 @@ _ACCIDENTS = (
 )
 
 
+_LACKING = {AttributeError: "module ", ImportError: "cannot import name ", NameError: "name "}
+"""How the messages of errors begin that speak of a name which a module does not have."""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
     ``output``, and what the call changed.
 
     ``lines``, ``inner`` and ``compared`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
-    arguments do not fit the signature. ``reached`` names the functions asked for that the call went through.
+    arguments do not fit the signature, and ``lacks_name`` that the call itself asks for a name which a module does not have:
+    that error says nothing of what the module does. ``reached`` names the functions asked for that the call went through.
     """
 
     id: int
@@ -41,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True):
     parts: dict[str, str] = {}
     accident: bool = False
     unbound: bool = False
+    lacks_name: bool = False
     wrap: str = ""
     reached: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
@@ -105,6 +112,7 @@ def _outcome(
         parts,
         accident=isinstance(error, _ACCIDENTS) and not _on_purpose(error),
         unbound=isinstance(error, TypeError) and _frames(error) <= 2,
+        lacks_name=_lacks_name(error, root),
         wrap=ran.wrap,
         drawn=drawn,
     )
@@ -128,3 +136,15 @@ def _frames(error: BaseException) -> int:
     while at is not None:
         count, at = count + 1, at.tb_next
     return count
+
+
+def _lacks_name(error: BaseException, root: str) -> bool:
+    """Whether a name is missing that the call or its test asks for; one that the project's own code asks for is its fault."""
+    start = next((start for kind, start in _LACKING.items() if isinstance(error, kind)), None)
+    if start is None or not str(error).startswith(start):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    place = Path(frames[-1].filename) if frames else Path()
+    return not place.is_relative_to(root) or any(
+        part.startswith(("test", "conftest")) for part in place.relative_to(root).parts
+    )
