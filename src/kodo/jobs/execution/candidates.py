@@ -29,11 +29,11 @@ from kodo.jobs.execution.call_arguments import (
 )
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
+from kodo.jobs.execution.mocks import MOCK, asked_answers, late_attributes, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
-from kodo.jobs.execution.stand_ins import STAND_IN, asked_answers, late_attributes, of_class
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
     constants,
@@ -82,19 +82,19 @@ class CandidateGenerator:
         *,
         compares: bool = False,
         deep: bool = False,
-        stands_in: bool = False,
+        mocked: bool = False,
         odd: tuple[str, ...] = (),
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
         ``deep``: inputs are also made of what the functions ask for that a function calls, and iterators for what may be one.
-        ``stands_in``: objects that are talked to are stand-ins, and parameters for types are given types. ``odd``: sources of
+        ``mocked``: objects that are talked to are mocks, and parameters for types are given types. ``odd``: sources of
         odd values (``odd_values``).
         """
         self._focus = focus
         self._compares = compares
         self._deep = deep
-        self._stands_in = stands_in
+        self._mocked = mocked
         self._odd = odd
         self._module = module
         self._documented = DocumentedCalls(module)
@@ -126,7 +126,7 @@ class CandidateGenerator:
             asked=_asked_types(module, function) if self._deep else (),
             compares=self._compares,
             deep=self._deep,
-            stands_in=frozenset(module.foreign_classes) if self._stands_in else None,
+            mocked=frozenset(module.foreign_classes) if self._mocked else None,
             odd=self._odd,
         )
         if owner is not None and function.kind not in ("static", "class"):
@@ -336,16 +336,16 @@ class CandidateGenerator:
     def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
         type_ = argument_type(param, rows)
         type_ = widened(self._module, type_, param, function) if self._deep else type_
-        type_ = self._with_stand_ins(type_, param) if self._stands_in else type_
+        type_ = self._with_mocks(type_, param) if self._mocked else type_
         return with_odd(type_, param, self._odd) if self._odd else type_
 
-    def _with_stand_ins(self, type_: ParamType, param: Param) -> ParamType:
-        """A type, and what takes the place of what cannot be made: a stand-in for an object that is talked to, or a type."""
+    def _with_mocks(self, type_: ParamType, param: Param) -> ParamType:
+        """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or a type."""
         if is_kind(param.name, param.annotation):
             return ParamType("union", (KIND, *members(type_)))
         if type_.kind == "class" and type_.text in self._module.foreign_classes:
             return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text))))
-        return ParamType("union", (STAND_IN, *members(type_))) if param.talked_to else type_
+        return ParamType("union", (MOCK, *members(type_))) if param.talked_to else type_
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]
@@ -432,7 +432,7 @@ class CandidateGenerator:
         rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
         lines = list(self._of_file(owner, receiver, values)) if self._deep else []
         lines = lines or [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
-        if self._stands_in:
+        if self._mocked:
             lines += self._late(owner.name, receiver, function, values)
         makers = self._state_changers(owner.name)
         for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
@@ -452,7 +452,7 @@ class CandidateGenerator:
 
     def _late(self, owner: str, receiver: str, function: Function, values: Values) -> Iterator[str]:
         """Statements that set attributes which the constructor leaves at None, for some calls of a method that reads them, and that
-        let stand-ins answer no where an answer decides.
+        let mocks answer no where an answer decides.
         """
         if function.qualname not in self._known_late:
             node = self._class_nodes.get(owner)

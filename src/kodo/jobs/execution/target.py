@@ -13,11 +13,11 @@ from typing import Literal
 from kodo.jobs.execution.asked_types import questions
 from kodo.jobs.execution.imports import ImportedClass, Importer, dotted_classes, imported_names
 from kodo.jobs.execution.keyword_options import options_read
+from kodo.jobs.execution.mocks import is_talked_to
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.execution.scope import Scope, read_scope
-from kodo.jobs.execution.stand_ins import is_talked_to
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]

@@ -1,6 +1,6 @@
 """A plain value of each kind, and its boundaries, as Python source."""
 
-from kodo.jobs.execution import stand_ins, types_as_values
+from kodo.jobs.execution import mocks, types_as_values
 
 PLAIN = {
     "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",
@@ -8,7 +8,7 @@ PLAIN = {
     "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
     "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
     "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
-    "standin": stand_ins.SOURCE, "kind": types_as_values.SOURCES[0],
+    "mock": mocks.SOURCE, "kind": types_as_values.SOURCES[0],
 }  # fmt: skip
 """Of each kind, one that is nothing special."""
 EDGES = {

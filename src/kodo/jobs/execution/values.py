@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kodo.jobs.execution import stand_ins
+from kodo.jobs.execution import mocks
 from kodo.jobs.execution.near_values import LETTERS, NEIGHBOURS
 from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.param_types import ANY, ParamType
@@ -34,7 +34,7 @@ _HOLDERS = (
     ParamType("tuple", (ANY,)),
     ParamType("none"),
 )
-_STANDS_IN = 0.6  # of the objects of other modules that a constructor is given, stand-ins
+_MOCKED = 0.6  # of the objects of other modules that a constructor is given, mocks
 _KINDS = 4
 _OPTIONAL_KEYS = 0.6  # of the keys that a dict may have, those that it has
 
@@ -59,9 +59,9 @@ class Values:
     """The types that the code asks values for, as ``isinstance(value, bytes)``: open values are now and then of one of them."""
     deep: bool = False
     """Whether one text is now and then what another one, as a form with holes, describes, and an open value may hold others."""
-    stands_in: frozenset[str] | None = None
-    """Classes of other modules in whose place stand-ins are given to constructors, and in that of objects of which no more is
-    known than that they are talked to; None for no stand-ins.
+    mocked: frozenset[str] | None = None
+    """Classes of other modules in whose place mocks are given to constructors, and in that of objects of which no more is
+    known than that they are talked to; None for no mocks.
     """
     odd: tuple[str, ...] = ()
     """Sources of odd values that open values are now and then; a hole stands for a plain one."""
@@ -312,14 +312,14 @@ class Values:
         return [f"{one.name}={self.random(self._taken(one, plain=False), depth + 1)}" for one in chosen]
 
     def _taken(self, param: Param, *, plain: bool) -> ParamType:
-        """What a constructor is given for a parameter: for an object to talk to that is not known how to make, a stand-in."""
-        if self.stands_in is None:
+        """What a constructor is given for a parameter: for an object to talk to that is not known how to make, a mock."""
+        if self.mocked is None:
             return param.type
         name = param.type.text if param.type.kind == "class" else ""
         is_sure = plain and name not in self.instances  # a known instance may still raise in this version
-        if name in self.stands_in and (is_sure or self.rng.random() < _STANDS_IN):
-            return ParamType("literal", text=stand_ins.of_class(name))
-        return stand_ins.STAND_IN if param.talked_to else param.type
+        if name in self.mocked and (is_sure or self.rng.random() < _MOCKED):
+            return ParamType("literal", text=mocks.of_class(name))
+        return mocks.MOCK if param.talked_to else param.type
 
     def wants(self, name: str) -> bool:
         """Whether an optional parameter in focus gets a value this time."""

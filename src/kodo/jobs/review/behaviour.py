@@ -445,9 +445,7 @@ def _generators(
     odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0])
 
     def made(module: TargetModule, *, deep: bool) -> CandidateGenerator:
-        return CandidateGenerator(
-            module, 0, focus, instances, compares=True, deep=deep, stands_in=True, odd=odd
-        )
+        return CandidateGenerator(module, 0, focus, instances, compares=True, deep=deep, mocked=True, odd=odd)
 
     return {deep: (made(after, deep=deep), made(before, deep=deep)) for deep in (True, False)}
 

@@ -78,7 +78,7 @@ def build(cls, size: int):
 def _sources(folder: Path, name: str, odd: tuple[str, ...] = ()) -> set[str]:
     (folder / "m.py").write_text(SOURCE)
     module = load(folder / "m.py")
-    maker = CandidateGenerator(module, 0, deep=True, stands_in=True, odd=odd)
+    maker = CandidateGenerator(module, 0, deep=True, mocked=True, odd=odd)
     return {arg.source for call in maker.calls(module.every_function[name], 300) for arg in call.args}
 
 

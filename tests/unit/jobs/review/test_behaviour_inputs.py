@@ -39,7 +39,7 @@ class Upgraded:
 
 
 def test_what_a_method_tells_its_connection_is_shown(tmp_path: Path) -> None:
-    """The receiver is made of stand-ins, the connection is set as another call would, and the command repeats it."""
+    """The receiver is made of mocks, the connection is set as another call would, and the command repeats it."""
     new = SOCKET.replace("assert self.connection", "assert self.stream").replace(
         "self.connection.set", "self.stream.set"
     )

@@ -39,7 +39,7 @@ from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_nam
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
-from kodo.jobs.execution.worker.told import forget, told
+from kodo.jobs.execution.worker.mock_calls import forget, mock_calls
 from kodo.jobs.execution.worker.uses import uses
 
 _LONGEST_ITERATOR = 50
@@ -265,7 +265,7 @@ def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> d
             out[f"_{at}.getvalue()"] = repr(value.getvalue())
     if isinstance(folder := space.get("tmp_path"), Path):
         out |= written_files(folder)
-    out |= told(call, space)
+    out |= mock_calls(call, space)
     receiver = space.get(call.receiver) if call.receiver else None
     if receiver is not None:
         for name, text in literal.attributes(receiver, defined).items():

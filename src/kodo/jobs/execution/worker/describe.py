@@ -157,7 +157,7 @@ def _attributes(
 ) -> Iterator[tuple[str, object]]:
     """The public attributes an instance holds itself, sorted, ``private`` ones too where asked; none for what has no state of its own."""
     if isinstance(value, (type, *_OPAQUE)) or type(value).__module__ == _MOCK_MODULE:
-        return  # of a stand-in counts what it was told, and that is seen for itself
+        return  # of a mock counts its calls, and that is seen for itself
     own = getattr(value, "__dict__", {})
     names = set(own) if isinstance(own, dict) else set()
     for kind in type(value).__mro__:

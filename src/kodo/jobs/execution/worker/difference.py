@@ -9,6 +9,7 @@ import msgspec
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.outcome import Outcome
 
+
 class Difference(msgspec.Struct, frozen=True):
     """A call, what each version does with it, and the call it was made smaller from."""
 

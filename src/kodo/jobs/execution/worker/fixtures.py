@@ -1,5 +1,5 @@
 """The fixtures of pytest that a call may name in its setup and arguments, made for one call and undone after it; and ``mock``,
-the module of the standard library for stand-ins, which few calls need and whose import takes long.
+the module of the standard library for mocks, which few calls need and whose import takes long.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Objects that code talks to: connections, requests, applications, whatever a class keeps and calls methods of.
 
-Nothing can make one from its source, so a stand-in takes its place: a ``MagicMock``, which takes any call, answers with further
-stand-ins, and keeps what it was told. What is told to it is what two versions are compared by.
+Nothing can make one from its source, so a mock takes its place: a ``MagicMock``, which takes any call, answers with further
+mocks, and records its calls, which two versions are compared by.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from kodo.jobs.execution.param_types import ParamType
 
-STAND_IN = ParamType("standin")
+MOCK = ParamType("mock")
 SOURCE = "mock.MagicMock()"
 _NAMES = re.compile(
     r"(?:^|_)(?:app|application|request|req|response|stream|sock|socket|connection|conn|handler|server|client|session|"
@@ -51,7 +51,7 @@ def late_attributes(owner: ast.ClassDef, used: ast.AST) -> dict[str, tuple[str, 
     """The attributes that the constructor of a class leaves at None or False and that ``used`` reads of ``self``: another call sets
     them, mostly one that no made-up program makes. With each, sources of what it may be then; none where nothing says so.
 
-    An object with attributes is a stand-in; what one of these is compared with in ``used``, it is in some of them.
+    An object with attributes is a mock; what one of these is compared with in ``used``, it is in some of them.
     """
     left = _left_unset(owner)
     read = {node.attr: None for node in ast.walk(used) if _is_of_self(node) and node.attr in left}
@@ -80,7 +80,7 @@ def _left_unset(owner: ast.ClassDef) -> dict[str, bool | None]:
 
 
 def asked_answers(used: ast.AST) -> tuple[str, ...]:
-    """The methods of attributes of ``self`` that decide in ``used`` what is done, each as ``stream.closed``: a stand-in's answer
+    """The methods of attributes of ``self`` that decide in ``used`` what is done, each as ``stream.closed``: a mock's answer
     counts as true, so that the other way is only taken where it is told to answer otherwise.
     """
     tests = [
@@ -98,12 +98,12 @@ def asked_answers(used: ast.AST) -> tuple[str, ...]:
 
 
 def of_class(name: str) -> str:
-    """A stand-in that passes for an instance of a class."""
+    """A mock that passes for an instance of a class."""
     return f"mock.MagicMock(__class__={name})"
 
 
 def _told_apart(name: str, used: ast.AST) -> tuple[str, ...]:
-    """Stand-ins for an attribute of ``self``: one of which nothing is known, and one for each constant that an attribute of it is
+    """Mocks for an attribute of ``self``: one of which nothing is known, and one for each constant that an attribute of it is
     compared with.
     """
     out = {SOURCE: None}

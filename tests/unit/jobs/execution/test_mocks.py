@@ -1,4 +1,4 @@
-"""Objects that code talks to: where a stand-in takes their place, and what it was told is compared."""
+"""Objects that code talks to: where a mock takes their place, and the calls it recorded are compared."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from unittest import mock
 
 from kodo.jobs.execution.calls import command, written
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.mocks import asked_answers, is_talked_to, late_attributes
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.stand_ins import asked_answers, is_talked_to, late_attributes
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.difference import rank
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
@@ -48,11 +48,11 @@ class Hub:
 """
 
 
-def _calls(folder: Path, name: str, *, stands_in: bool = True) -> list[Call]:
+def _calls(folder: Path, name: str, *, mocked: bool = True) -> list[Call]:
     (folder / "wires.py").write_text(WIRES)
     (folder / "m.py").write_text(SOURCE)
     module = load(folder / "m.py")
-    return CandidateGenerator(module, 0, stands_in=stands_in).calls(module.every_function[name], 200)
+    return CandidateGenerator(module, 0, mocked=mocked).calls(module.every_function[name], 200)
 
 
 def _class() -> ast.ClassDef:
@@ -70,7 +70,7 @@ def test_a_constructor_gets_stand_ins_for_what_it_talks_to(tmp_path: Path) -> No
 
 def test_tests_for_people_have_no_stand_ins(tmp_path: Path) -> None:
     """Who does not ask for them gets none."""
-    assert not [call for call in _calls(tmp_path, "Line.finish", stands_in=False) if "mock." in written(call)]
+    assert not [call for call in _calls(tmp_path, "Line.finish", mocked=False) if "mock." in written(call)]
 
 
 def test_what_another_call_would_set_is_set(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def _send(channel: mock.MagicMock, text: str) -> None:
 
 
 def test_what_a_stand_in_was_told_is_part_of_the_outcome() -> None:
-    """Of an argument and of an attribute of the receiver; what the setup told it and what only asks is left out."""
+    """Of an argument and of an attribute of the receiver; the calls of the setup and questions are left out."""
     call = Call(0, "send", "send(_0, _1)", (Arg("channel", "mock.MagicMock()"), Arg("text", "'a'")))
     assert _outcome(call, {"send": _send}).parts["after: _0.mock_calls"] == "[call.write('a')]"
     line = type("Line", (), {"__init__": lambda self, channel: setattr(self, "channel", channel)})
@@ -121,7 +121,7 @@ def test_a_stand_in_looks_alike_wherever_it_is() -> None:
 
 
 def test_the_command_imports_what_the_call_names() -> None:
-    """The module for stand-ins, and a class of another module."""
+    """The module for mocks, and a class of another module."""
     call = Call(0, "f", "f(_0, _1)", (Arg("x", "mock.MagicMock()"), Arg("y", "Wire(1)")))
     text = command(call, "m", {"f"}, "", classes={"Wire": "wires", "Hub": "wires"})
     assert "from unittest import mock" in text and "from wires import Wire" in text and "Hub" not in text
@@ -141,7 +141,7 @@ def test_a_class_that_is_named_through_a_module_is_known(tmp_path: Path) -> None
 
 
 def test_a_plain_instance_stands_on_stand_ins(tmp_path: Path) -> None:
-    """What it is made of may raise for what it is given; a stand-in does not."""
+    """What it is made of may raise for what it is given; a mock does not."""
     plain = [call.setup[0] for call in _calls(tmp_path, "Line.send") if call.origin != "random"]
     assert plain and not [one for one in plain if "Hub(" in one.replace("__class__=Hub", "")]
 
@@ -154,10 +154,10 @@ def test_a_state_that_is_not_expected_is_looked_at_last() -> None:
 
 
 def test_a_known_instance_is_not_all_there_is(tmp_path: Path) -> None:
-    """How a test makes one may raise here, so that a stand-in is tried too."""
+    """How a test makes one may raise here, so that a mock is tried too."""
     (tmp_path / "wires.py").write_text(WIRES)
     (tmp_path / "m.py").write_text(SOURCE)
     module = load(tmp_path / "m.py")
-    maker = CandidateGenerator(module, 0, instances={"Wire": ("Wire(7)",)}, stands_in=True)
+    maker = CandidateGenerator(module, 0, instances={"Wire": ("Wire(7)",)}, mocked=True)
     made = {call.setup[0] for call in maker.calls(module.every_function["Line.send"], 200)}
     assert any("Wire(7)" in one for one in made) and any("__class__=Wire" in one for one in made)

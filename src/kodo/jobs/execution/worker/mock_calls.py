@@ -1,4 +1,4 @@
-"""What stand-ins were told: the calls that reached them, as one text that two versions can be compared by."""
+"""The calls that mocks recorded, as one text that two versions can be compared by."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _QUESTION = re.compile(r"(?:^|\.|\))(?:__\w+__|(?:is|has|can|get)(?:_\w+)?|close
 """Calls that only ask for something: asking once more is no other behaviour."""
 
 
-def stand_ins(call: Call, space: Mapping[str, object]) -> Iterator[tuple[str, NonCallableMock]]:
-    """The stand-ins among a call's arguments and in the attributes of its receiver, by what they are called in the call."""
+def mocks(call: Call, space: Mapping[str, object]) -> Iterator[tuple[str, NonCallableMock]]:
+    """The mocks among a call's arguments and in the attributes of its receiver, by what they are called in the call."""
     module: Any = sys.modules.get("unittest.mock")
     if module is None:
         return
@@ -34,15 +34,15 @@ def stand_ins(call: Call, space: Mapping[str, object]) -> Iterator[tuple[str, No
 
 
 def forget(call: Call, space: Mapping[str, object]) -> None:
-    """Let the stand-ins forget what they were told until now."""
-    for _, one in stand_ins(call, space):
+    """Let the mocks forget what they recorded until now."""
+    for _, one in mocks(call, space):
         one.reset_mock()
 
 
-def told(call: Call, space: Mapping[str, object]) -> dict[str, str]:
-    """Each stand-in that was told something since, and what."""
+def mock_calls(call: Call, space: Mapping[str, object]) -> dict[str, str]:
+    """Each mock that recorded calls since, and these."""
     out: dict[str, str] = {}
-    for name, one in stand_ins(call, space):
+    for name, one in mocks(call, space):
         calls = [each for each in one.mock_calls if not _QUESTION.search(each[0])]
         if calls:
             out[f"{name}.mock_calls"] = printed(repr(calls[:_MAX_CALLS]), "")
