@@ -25,7 +25,13 @@ TOOLS = (
             "properties": {
                 "city": {"type": "string"},
                 "days": {"type": "integer"},
-                "details": {"type": "object"},
+                "details": {
+                    "type": "object",
+                    "properties": {
+                        "list": {"type": "array", "items": {"type": "string"}},
+                        "none": {"type": "array"},
+                    },
+                },
                 "unit": {"enum": ["c", "f"]},
                 "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             },
@@ -36,6 +42,7 @@ TOOLS = (
 )
 PARIS, TWO_DAYS, NONE = '{"city":"Paris"}', '{"city":"Paris","days":2}', "{}"
 FENCE = "```"
+M3 = "]<]minimax[>["
 
 
 async def hears(
@@ -156,7 +163,87 @@ CALLS = {
         '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n<parameter name="days">2</parameter>\n</invoke>\n</minimax:tool_call>',
         [("get_weather", TWO_DAYS)],
     ),
+    "Seed-OSS": (
+        "<seed:tool_call>\n<function=get_weather>\n<parameter=city>Paris</parameter>\n</function>\n</seed:tool_call>",
+        [("get_weather", PARIS)],
+    ),
+    "MiniMax-M3": (
+        f'{M3}<tool_call>\n{M3}<invoke name="get_weather">{M3}<city>Paris{M3}</city>{M3}<days>2{M3}</days>{M3}</invoke>\n{M3}<invoke name="get_time">{M3}</invoke>\n{M3}</tool_call>',
+        [("get_weather", TWO_DAYS), ("get_time", NONE)],
+    ),
+    "MiniMax-M3, values within values": (
+        f'{M3}<tool_call>{M3}<invoke name="get_weather">{M3}<details>{M3}<a>{M3}<b> 1 {M3}</b>{M3}</a>{M3}<list>{M3}<item>x{M3}</item>{M3}<item>y{M3}</item>{M3}</list>{M3}<none>{M3}</none>{M3}</details>{M3}<city>{M3}</city>{M3}</invoke>{M3}</tool_call>',
+        [("get_weather", '{"details":{"a":{"b":1},"list":["x","y"],"none":[]},"city":""}')],
+    ),
+    "Granite 3": ('<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}]', [("get_weather", PARIS)]),
+    "Granite 3.1": ('<tool_call>[{"name": "get_weather", "arguments": {"city": "Paris"}}]', [("get_weather", PARIS)]),
+    "Phi-4-mini": (
+        '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]<|/tool_call|>',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Phi-4-mini without its mark": (
+        'functools[{"name": "get_weather", "arguments": {"city": "Paris"}}]',
+        [("get_weather", PARIS)],
+    ),
+    "Nemotron Nano 2": (
+        '<TOOLCALL>[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]</TOOLCALL>',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Hunyuan": (
+        '<tool_calls>\n[{"name": "get_weather", "arguments": {"city": "Paris"}}]\n</tool_calls>',
+        [("get_weather", PARIS)],
+    ),
+    "Command": (
+        '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "get_weather", "parameters": {"city": "Paris"}},\n    {"tool_call_id": "1", "tool_name": "get_time", "parameters": {}}\n]<|END_ACTION|>',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "xLAM": (
+        '[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]',
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Gemma 4": (
+        '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>,days:2}<tool_call|><|tool_call>call:get_time{}<tool_call|>',
+        [("get_weather", TWO_DAYS), ("get_time", NONE)],
+    ),
+    "Gemma 4, values of every kind": (
+        '<|tool_call>call:get_weather{city:<|"|>{a: "b"}, [c]\n<|"|>,details:{deep-er:{x:[1,-2.5,true,<|"|>y<|"|>]},z:null}}<tool_call|>',
+        [("get_weather", r'{"city":"{a: \"b\"}, [c]\n","details":{"deep-er":{"x":[1,-2.5,true,"y"]},"z":null}}')],
+    ),
+    "FunctionGemma": (
+        "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>",
+        [("get_weather", PARIS)],
+    ),
+    "Llama 3.2 and Llama 4, Python": (
+        "[get_weather(city='Paris'), get_time()]",
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Llama 4 with its marks": (
+        "<|python_start|>[get_weather(city='Paris', days=2)]<|python_end|>",
+        [("get_weather", TWO_DAYS)],
+    ),
+    "LFM2": (
+        "<|tool_call_start|>[get_weather(city='Paris'), get_time()]<|tool_call_end|>",
+        [("get_weather", PARIS), ("get_time", NONE)],
+    ),
+    "Olmo 3": (
+        '<function_calls>\nget_weather(city="Paris", days=2)\nget_time()\n</function_calls>',
+        [("get_weather", TWO_DAYS), ("get_time", NONE)],
+    ),
+    "Python over several lines, the end left out": (
+        "<function_calls>\n  get_weather(\n    city='Paris',\n    days=2,\n  )\n",
+        [("get_weather", TWO_DAYS)],
+    ),
+    "Python, literals of every kind": (
+        r"""[get_weather(city='it\'s \d) # [\n', days=-2, details={'a': [1.5, None, True], "b": (null, true, false)})]""",
+        [("get_weather", r"""{"city":"it's \\d) # [\n","days":-2,"details":{"a":[1.5,null,true],"b":[null,true,false]}}""")],
+    ),
+    "Python, strings of every kind": (
+        """<function_calls>\nget_weather(city='''Pa"r'is\n\\''' ''' "joined", note='', unit=r"\\c")\n</function_calls>""",
+        [("get_weather", r"""{"city":"Pa\"r'is\n''' joined","note":"","unit":"\\c"}""")],
+    ),
 }  # fmt: skip
+BARE = ("{", "[get", "[{", "functools")
+"""How the texts begin that must be the whole answer."""
 
 
 @pytest.mark.parametrize("size", [None, 1, 7, 1000])
@@ -169,7 +256,7 @@ async def test_a_call_written_as_text_is_a_call(form: str, size: int | None) -> 
 
 
 @pytest.mark.parametrize("size", [None, 1, 7])
-@pytest.mark.parametrize("form", [form for form, (text, _) in CALLS.items() if not text.startswith("{")])
+@pytest.mark.parametrize("form", [form for form, (text, _) in CALLS.items() if not text.startswith(BARE)])
 async def test_words_and_thoughts_in_front_of_a_call_stay(form: str, size: int | None) -> None:
     """The white space between the words and the call goes with the call."""
     text, expected = CALLS[form]
@@ -199,6 +286,51 @@ TEXTS = {
     "an object of another form": '{"name": "Ada", "age": 36}',
     "an object with words behind it": '{"name": "get_weather", "parameters": {}} is a call',
     "markup": "a < b, c[0] < [1]\n<table><tr>\n<tool_callback/>",
+    "Python with a word behind it": "[get_weather(city='Paris')] is how it is called",
+    "Python with a word before it": "Call [get_weather(city='Paris')]",
+    "Python, no keyword": "[get_weather('Paris')]",
+    "Python, a mapping": "[get_weather(**{'city': 'Paris'})]",
+    "Python, a keyword twice": "[get_weather(city='Paris', city='Rome')]",
+    "Python, a variable": "[get_weather(city=name)]",
+    "Python, a call in a call": "[get_weather(city=get_time())]",
+    "Python, an operation": "[get_weather(city='a' + 'b')]",
+    "Python, an index": "[get_weather(city='ab'[0])]",
+    "Python, a formatted string": "[get_weather(city=f'{1}')]",
+    "Python, bytes": "[get_weather(city=b'Paris')]",
+    "Python, a set": "[get_weather(city={'Paris'})]",
+    "Python, a key that is no string": "[get_weather(details={1: 2})]",
+    "Python, a mapping in a mapping": "[get_weather(details={**{}})]",
+    "Python, a number without end": "[get_weather(days=1e999)]",
+    "Python, a number too long to read": f"[get_weather(days={'9' * 5000})]",
+    "Python, an imaginary number": "[get_weather(days=2j)]",
+    "Python, an ellipsis": "[get_weather(city=...)]",
+    "Python, half a character": r"[get_weather(city='\ud800')]",
+    "Python, a method": "[get_weather.get_time()]",
+    "Python, a call of what a call gives": "[get_weather()()]",
+    "Python, a comment": "[get_weather(city='Paris'  # the capital\n)]",
+    "Python, a comprehension": "[get_weather(city='Paris') for _ in [1]]",
+    "Python, brackets that do not match": "[get_weather(city=['Paris')]]",
+    "Python, not closed": "[get_weather(city='Paris'",
+    "Python, a string not closed": "[get_weather(city='Paris)]",
+    "Python, a string of two lines": "[get_weather(city='Pa\nris')]",
+    "Python, another tool": "[get_news(city='Paris')]",
+    "Python, an offered tool and another": "[get_weather(city='Paris'), get_news()]",
+    "Python, no list": "get_weather(city='Paris')",
+    "Python, an empty list": "[]",
+    "Python, a list of something else": "[get_weather, get_time]",
+    "Python, deeply nested": "[get_weather(details=" + "[" * 5000 + "]" * 5000 + ")]",
+    "Python, many signs": "[get_weather(days=" + "-" * 5000 + "1)]",
+    "Olmo's mark in a sentence": "Olmo writes <function_calls>\nget_time()\n</function_calls>",
+    "Olmo's mark around something else": "<function_calls>\nx = get_time()\n</function_calls>",
+    "MiniMax-M3, a tag twice": f'{M3}<tool_call>{M3}<invoke name="get_weather">{M3}<city>a{M3}</city>{M3}<city>b{M3}</city>{M3}</invoke>{M3}</tool_call>',
+    "MiniMax-M3, another tool": f'{M3}<tool_call>{M3}<invoke name="get_news">{M3}</invoke>{M3}</tool_call>',
+    "MiniMax-M3, a tag that another one ends": f'{M3}<tool_call>{M3}<invoke name="get_weather">{M3}<city>a{M3}</town>{M3}</invoke>{M3}</tool_call>',
+    "MiniMax-M3, deeply nested": f'{M3}<tool_call>{M3}<invoke name="get_weather">' + f"{M3}<details>" * 3000,
+    "an empty list of objects": "<TOOLCALL>[]</TOOLCALL>",
+    "a list of something else": '[{"name": "Ada"}, {"name": "Alan"}]',
+    "Gemma, another tool": '<|tool_call>call:get_news{city:<|"|>Paris<|"|>}<tool_call|>',
+    "Gemma, a string not closed": '<|tool_call>call:get_weather{city:<|"|>Paris}<tool_call|>',
+    "Gemma, no object": "<|tool_call>call:get_weather{1, 2}<tool_call|>",
     "deeply nested": '<tool_call>{"name": "get_weather", "arguments": {"a": ' + "[" * 5000,
 }
 
@@ -217,8 +349,9 @@ async def test_a_text_that_only_looks_like_a_call_is_text(case: str, size: int |
         (HERMES, {"tools": ()}),
         (HERMES, {"tool_choice": "none"}),
         (CALLS["Llama 3 without its mark"][0], {"format": JsonObjectFormat()}),
+        (CALLS["xLAM"][0], {"format": JsonObjectFormat()}),
     ],
-    ids=["no tools", "tools not allowed", "JSON was asked for"],
+    ids=["no tools", "tools not allowed", "JSON was asked for", "JSON was asked for, a list"],
 )
 async def test_no_call_is_looked_for_where_none_was_asked_for(text: str, options: dict[str, Any]) -> None:
     """The text is the answer."""

@@ -436,7 +436,7 @@ def _text_calls(body: Mapping[str, Any]) -> TextCalls | None:
         return None
     functions = (tool["function"] for tool in body["tools"])
     schemas = {function["name"]: function.get("parameters") or {} for function in functions}
-    return TextCalls(schemas, objects="response_format" not in body)
+    return TextCalls(schemas, bare="response_format" not in body)
 
 
 def _secrets(options: TargetOptions) -> HiddenValues:

@@ -11,33 +11,32 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kodo.server.engines.upstream.call_block import Schemas, WrittenCall
 from kodo.server.engines.upstream.written_calls import (
     MARKS,
     WORD_MARKS,
-    Schemas,
-    WrittenCall,
+    bare_beginnings,
     may_be_calls,
     read_calls,
 )
 
 _MARK: Final = re.compile("|".join(re.escape(mark) for mark in MARKS))
 _MAX_MARK: Final = max(len(mark) for mark in MARKS)
+_BEGUN_MARKS: Final = frozenset(mark[:size] for mark in MARKS for size in range(1, len(mark)))
 _FENCE: Final = "```"
 _QUOTES: Final = ("`", '"', "'")
-_SPECIAL: Final = re.compile("[<\\[`\"']")
-_OBJECTS: Final = ('{"name":', '{"type":"function"')
-"""How an object begins that is a call, without white space."""
+_SPECIAL: Final = re.compile("[<\\[\\]`\"']")
 FIRST_LOOK: Final = 64
 """Characters of a block at which it is looked at first; then at twice as many each time."""
 
 
 class TextCalls:
-    """The text of one answer. ``schemas``: of the offered functions; ``objects``: whether an answer that is one object may
-    be a call, which it is not where the client asked for JSON."""
+    """The text of one answer. ``schemas``: of the offered functions; ``bare``: whether a whole answer without any mark may
+    be calls, which it is not where the client asked for JSON."""
 
-    def __init__(self, schemas: Schemas, *, objects: bool = True) -> None:
+    def __init__(self, schemas: Schemas, *, bare: bool = True) -> None:
         self._schemas = schemas
-        self._objects = objects
+        self._bare = bare_beginnings(schemas) if bare else ()
         self._pending = ""
         self._holds = False
         """Whether ``_pending`` is a block that may become calls."""
@@ -86,10 +85,8 @@ class TextCalls:
     def _find(self) -> int | None:
         """Where a block may begin, with the white space in front of it; None: nowhere."""
         text = self._pending
-        if not self._begun and self._objects and text.lstrip().startswith("{"):
-            written = "".join(text[: 4 * _MAX_MARK].split())
-            if any(written.startswith(begun) for begun in _OBJECTS):
-                return 0
+        if not self._begun and self._bare and "".join(text.split()).startswith(self._bare):
+            return 0
         for found in _MARK.finditer(text):
             before = text[: found.start()]
             fenced = self._fenced ^ bool(before.count(_FENCE) % 2)
@@ -103,12 +100,12 @@ class TextCalls:
     def _uncertain(self) -> int:
         """Characters at the end that cannot be handed on yet."""
         text = self._pending
-        written = "".join(text.split()) if self._objects and not self._begun else ""
-        if written and any(begun.startswith(written) for begun in _OBJECTS):
-            return len(text)
-        cut = max(text.rfind("<", -_MAX_MARK), text.rfind("[", -_MAX_MARK))
-        if cut < 0 or not any(mark.startswith(text[cut:]) for mark in MARKS):
-            cut = len(text)
+        if self._bare and not self._begun:
+            written = "".join(text.split())
+            if written and any(begun.startswith(written) for begun in self._bare):
+                return len(text)
+        ends = range(max(0, len(text) - _MAX_MARK), len(text))
+        cut = next((at for at in ends if text[at:] in _BEGUN_MARKS), len(text))
         words = text[:cut].rstrip()
         if not words.endswith(_FENCE):
             words = words.rstrip("`")  # a fence may be sent in pieces
