@@ -10,8 +10,8 @@ import pytest
 
 from kodo.jobs.execution.worker import load as worker_load
 from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.testgen.mutate import mutants
-from kodo.jobs.testgen.worker import mutant_code
+from kodo.jobs.testgen.mutate import Mutant, mutants
+from kodo.jobs.testgen.worker import changed_import, mutant_code
 from kodo.jobs.testgen.worker.mutant_code import MutantCode
 
 BASE = """
@@ -35,10 +35,41 @@ class Base:
     def wrapped(self):
         return self.length - 1
 
+    def start(self):
+        super().__init__()
+        return type(self).length
+
 def outer(x):
     return [part + 1 for part in x]
+
+def repeat(count):
+    def decorate(function):
+        def inner(x):
+            return function(x) * count
+        return inner
+    return decorate
+
+def ran(x):
+    return x + 1
+
+def scaled(x, *, by=2):
+    return x * by
 """
-USER = "from mutpkg.base import Base, outer\nclass User(Base):\n    length = 5\ndef use(x): return outer(x)\n"
+USER = """
+from mutpkg.base import Base, outer, ran, repeat, scaled
+
+class User(Base):
+    length = 5
+
+def use(x):
+    return outer(x)
+
+@repeat(2)
+def twice(x):
+    return x
+
+TABLE = [ran(1)]
+"""
 
 
 @pytest.fixture
@@ -49,19 +80,30 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, text in {"__init__": "", "base": BASE, "user": USER}.items():
         (folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for one in (mutant_code, worker_load):
+    for one in (mutant_code, worker_load, changed_import):
         monkeypatch.setattr(one, "project", lambda: tmp_path)
     for name in [name for name in sys.modules if name.startswith("mutpkg")]:
         monkeypatch.delitem(sys.modules, name)
-    base = importlib.import_module("mutpkg.base")
-    return MutantCode(ModuleLocation("mutpkg/base.py", ".", "mutpkg.base", BASE, ()), base)
+    code = MutantCode(ModuleLocation("mutpkg/base.py", ".", "mutpkg.base", BASE, ()))
+    code.load(5.0)
+    with code.importing():
+        importlib.import_module("mutpkg.user")
+    code.prepare(lambda _: True)
+    yield code
+    for name in [name for name in sys.modules if name.startswith("mutpkg")]:
+        del sys.modules[name]
+
+
+def mutant(function: str, change: str) -> Mutant:
+    """One mutant of the first module."""
+    (one,) = [one for one in mutants(BASE, frozenset({function}), 300, 0) if one.place.change == change]
+    return one
 
 
 def put(package: MutantCode, function: str, change: str):
     """The user's module after one mutant was put in."""
     user = importlib.import_module("mutpkg.user")
-    (one,) = [one for one in mutants(BASE, frozenset({function}), 300, 0) if one.place.change == change]
-    assert package.put(one) is not None
+    assert package.put(mutant(function, change)) is not None
     return user
 
 
@@ -93,20 +135,42 @@ def test_code_inside_a_function_is_changed_with_it(package):
     assert put(package, "outer", "part + 1 -> part - 1").use([1, 2]) == [0, 1]
 
 
-def test_a_default_value_and_what_runs_at_import_make_the_module_anew(package):
-    """They are no code that could be replaced in a function, or it ran already."""
-    importlib.import_module("mutpkg.user")
-    made = [
-        package.put(one)
-        for name in ("Base.size", "kept")
-        for one in mutants(BASE, frozenset({name}), 300, 0)
-        if one.place.change in ("1 -> 2", "return inner -> return None")
-    ]
-    assert len(made) == 2
-    assert made[0] is not None
-    assert made[0].Base.size.__defaults__ == (2,)
-    assert made[1] is not None
-    assert made[1].Base.wrapped is None
+def test_the_function_that_a_decorator_made_is_changed(package):
+    """The decorator ran when another module was imported, so the package is imported anew."""
+    package.put(mutant("repeat", "function(x) * count -> function(x) / count"))
+    assert importlib.import_module("mutpkg.user").twice(3) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("function", "change", "result"),
+    [("scaled", "2 -> 3", 12), ("Base.size", "1 -> 2", 7)],
+)
+def test_a_default_value_is_changed_in_the_function_that_others_hold(package, function, change, result):
+    """Of a parameter by keyword alone and of one by position; no class is there twice."""
+    user = importlib.import_module("mutpkg.user")
+    assert package.put(mutant(function, change)) is importlib.import_module("mutpkg.base")
+    assert (user.scaled(4) if function == "scaled" else user.User().size()) == result
+
+
+def test_a_method_that_no_longer_asks_its_base_class_is_changed_in_place(package):
+    """Its code then reads no ``__class__``, which a function cannot lose."""
+    assert put(package, "Base.start", "super().__init__() -> pass").User().start() == 5
+    assert "super" not in importlib.import_module("mutpkg.base").Base.start.__code__.co_names
+
+
+def test_what_ran_at_import_makes_the_whole_package_anew(package):
+    """The table of another module was made by the function, and no class is there twice."""
+    package.put(mutant("ran", "x + 1 -> x - 1"))
+    user, base = importlib.import_module("mutpkg.user"), importlib.import_module("mutpkg.base")
+    assert user.TABLE == [0]
+    assert user.Base is base.Base
+
+
+def test_a_package_that_works_only_once_is_not_imported_again(package):
+    """Every test fails there, which says nothing of the mutant."""
+    package.prepare(lambda _: False)
+    assert package.put(mutant("ran", "x + 1 -> x - 1")) is not None
+    assert importlib.import_module("mutpkg.user").TABLE == [2]
 
 
 def test_a_mutant_that_changes_nothing_else_is_undone_by_no_other(package):

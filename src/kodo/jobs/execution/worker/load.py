@@ -1,6 +1,5 @@
-"""Import the module under test, put a mutant in its place, and make the names its calls may use."""
+"""Import the module under test, and make the names its calls may use."""
 
-import ast
 import importlib
 import importlib.util
 import os
@@ -88,29 +87,6 @@ def import_target(where: ModuleLocation, seconds: float) -> types.ModuleType:
     if found.resolve() != (project() / where.path).resolve():
         raise CannotImport(f"import {where.module}: found {found} instead of {where.path}")
     return module
-
-
-def install(where: ModuleLocation, tree: ast.Module, seconds: float) -> types.ModuleType:
-    """Run a changed tree as the module and put it in the real one's place.
-
-    Raises whatever the changed module raises.
-    """
-    path = str(project() / where.path)
-    code = compile(tree, path, "exec")
-    real = sys.modules[where.module]
-    fresh = types.ModuleType(where.module)
-    fresh.__dict__.update(
-        {name: getattr(real, name) for name in ("__file__", "__package__", "__spec__", "__loader__")}
-    )
-    if hasattr(real, "__path__"):
-        fresh.__path__ = real.__path__
-    sys.modules[where.module] = fresh
-    parent, _, last = where.module.rpartition(".")
-    if parent in sys.modules:
-        setattr(sys.modules[parent], last, fresh)
-    with time_limit(seconds):
-        exec(code, fresh.__dict__)  # noqa: S102 - in the sandbox; running it is the point
-    return fresh
 
 
 def namespace(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:

@@ -10,7 +10,17 @@ from kodo.jobs.execution.worker.jobs import Failed, Observe
 from kodo.jobs.execution.worker.load import CannotImport, import_target, prepare_path
 from kodo.jobs.execution.worker.observe import run_observe
 from kodo.jobs.testgen.worker import kill
-from kodo.jobs.testgen.worker.jobs import Answer, Job, Judge, Kill, Measure, ScoreMutants, Shrink
+from kodo.jobs.testgen.worker.jobs import (
+    Answer,
+    Job,
+    Judge,
+    Kill,
+    Measure,
+   
+    ScoreMutants,
+    Shrink,
+)
+from kodo.jobs.testgen.worker.mutant_code import MutantCode
 
 _IMPORT_SECONDS = 30.0
 
@@ -26,6 +36,11 @@ def answers(job: Job) -> Iterator[Answer]:
         yield from judge.run_measure(job)
         return
     try:
+        if isinstance(job, Kill | ScoreMutants):
+            changed = MutantCode(job.where)
+            changed.load(_IMPORT_SECONDS)
+            yield from kill.run_kill(job, changed) if isinstance(job, Kill) else judge.run_score(job, changed)
+            return
         module = import_target(job.where, _IMPORT_SECONDS)
     except CannotImport as error:
         yield Failed(str(error))
@@ -33,14 +48,10 @@ def answers(job: Job) -> Iterator[Answer]:
     match job:
         case Observe():
             yield from run_observe(job, module)
-        case Kill():
-            yield from kill.run_kill(job, module)
         case Shrink():
             yield from kill.run_shrink(job, module)
         case Judge():
             yield from judge.run_judge(job, module)
-        case _:
-            yield from judge.run_score(job, module)
 
 
 def main() -> None:

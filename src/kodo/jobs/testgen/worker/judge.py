@@ -208,17 +208,25 @@ def _import_named(texts: list[str]) -> None:
                 importlib.import_module(name)
 
 
-def run_score(job: ScoreMutants, module: types.ModuleType) -> Iterator[Killed]:
+def run_score(job: ScoreMutants, changed: MutantCode) -> Iterator[Killed]:
     """Run the files against each mutant; -1 in ``killers`` says that they failed, so it is killed."""
     started = cpu_seconds()
     wanted = frozenset(job.only)
     texts = [locate(file).read_text(encoding="utf-8") for file in job.files] if job.plain else []
     codes = [compile(text, file, "exec") for text, file in zip(texts, job.files, strict=False)]
-    _import_named(texts)
-    changed = MutantCode(job.where, module)
+    with changed.importing():
+        _import_named(texts)
     patience = _patience(codes)
     if not job.plain and any(file.startswith(OWN) for file in job.files):
         _import_plugins()
+
+    def passes(_: types.ModuleType) -> bool:
+        if job.plain:
+            return all(_plain_passes(code, patience) for code in codes)
+        files = _copied(job.files)
+        return not _pytest([*_arguments(files), *files]).failed
+
+    changed.prepare(passes)
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in wanted:
             continue
@@ -226,13 +234,8 @@ def run_score(job: ScoreMutants, module: types.ModuleType) -> Iterator[Killed]:
             return
 
         def work(send: Send, mutant: Mutant = mutant) -> None:
-            if changed.put(mutant) is None:
-                send(b"killed")
-            elif job.plain:
-                send(b"killed" if any(not _plain_passes(code, patience) for code in codes) else b"survived")
-            else:
-                files = _copied(job.files)
-                send(b"killed" if _pytest([*_arguments(files), *files]).failed else b"survived")
+            module = changed.put(mutant)
+            send(b"survived" if module is not None and passes(module) else b"killed")
 
         messages, end = forked(work, job.seconds * 2 + _STALL_SECONDS)
         killed = end == "silent" or (messages == [b"killed"]) or not messages

@@ -21,17 +21,15 @@ _MAX_KILLERS = 6
 _MAX_SHRINK_STEPS = 400
 
 
-def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
+def run_kill(job: Kill, code: MutantCode) -> Iterator[Killed]:
     """For each mutant, the first few calls that tell it from the original; stops at the budget."""
     calls = {call.id: call for call in job.calls}
     baseline = {one.id: one for one in job.baseline}
     preload(job.calls, job.where.source)
-    started = cpu_seconds()
-    code, known, mine = (
-        MutantCode(job.where, module),
-        namespace(job.where, module),
-        defined(job.where, module),
-    )
+    started, module = cpu_seconds(), code.module
+    with code.importing():
+        known, mine = namespace(job.where, module), defined(job.where, module)
+    code.prepare(lambda _: True)
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in job.relevant:
             continue
