@@ -6,12 +6,14 @@ import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from kodo.jobs.execution.model import Call, Observed
+from kodo.jobs.execution.model import Call, Observed, Origin
 from kodo.jobs.testgen.select import Arc
 
-_MAX_CALLS = 150
+_MAX_CALLS, _MAX_MORE = 150, 600
+"""Calls that are tried on a mutant at first, and how many more where none of them told it."""
+_DOCUMENTED: frozenset[Origin] = frozenset({"example", "claim"})
 _MAX_OTHERS = 40
-"""Calls of other functions that are tried where the calls of the mutant's own function leave room."""
+"""Calls of other functions that are tried at first where the calls of the mutant's own function leave room."""
 
 
 def calls_to_try(
@@ -20,24 +22,36 @@ def calls_to_try(
     seen: Mapping[int, Observed],
     ran: Mapping[int, Collection[int]],
     statement: frozenset[int] | None,
+    *,
+    more: bool = False,
 ) -> tuple[int, ...]:
     """The numbers of the calls to try on a mutant of a function: those that run the statement, of the function, documented and short ones first.
 
     ``ran``: call -> the lines it runs. ``statement``: the lines of the changed statement; no call can tell a change of a
     statement that it does not run. None where it runs when the module is imported: any call of the function may tell.
+    ``more``: those after the first ones.
     """
-    if statement is None:
-        reaching = [call for call in calls if call.function == function] or list(calls)
-    else:
-        reaching = [call for call in calls if not statement.isdisjoint(ran[call.id])]
+    reaching = _reaching(function, calls, ran, statement)
     own = [call for call in reaching if call.function == function]
-    others = [call for call in reaching if call.function != function]
-    ordered = [
-        *(call for call in own if call.origin in ("example", "claim")),
-        *spread([call for call in own if call.origin not in ("example", "claim")], seen),
-        *spread(others, seen)[: _MAX_CALLS if not own else _MAX_OTHERS],
-    ]
-    return tuple(call.id for call in ordered[:_MAX_CALLS])
+    documented = [call for call in own if call.origin in _DOCUMENTED]
+    varied = spread((call for call in own if call.origin not in _DOCUMENTED), seen)
+    others = spread((call for call in reaching if call.function != function), seen)
+    at_first = [*documented, *varied, *others[: _MAX_OTHERS if own else None]][:_MAX_CALLS]
+    if not more:
+        return tuple(call.id for call in at_first)
+    tried = {call.id for call in at_first}
+    return tuple(call.id for call in (*varied, *others) if call.id not in tried)[:_MAX_MORE]
+
+
+def _reaching(
+    function: str,
+    calls: Sequence[Call],
+    ran: Mapping[int, Collection[int]],
+    statement: frozenset[int] | None,
+) -> list[Call]:
+    if statement is None:
+        return [call for call in calls if call.function == function] or list(calls)
+    return [call for call in calls if not statement.isdisjoint(ran[call.id])]
 
 
 def statement_lines(tree: ast.Module) -> dict[int, frozenset[int]]:

@@ -19,6 +19,7 @@ from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
+from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.calls_of_mutants import calls_to_try, size, statement_lines
 from kodo.jobs.testgen.halves import MIN_CALLS, halves_of_calls, halves_of_mutants, side_by_side
@@ -27,7 +28,17 @@ from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Arc, Chosen, choose
 from kodo.jobs.testgen.tables import Case, Layout, lay_out, single
-from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, Measured, ScoreMutants
+from kodo.jobs.testgen.worker.jobs import (
+    Judge,
+    Judged,
+    Kill,
+    Killed,
+    Measure,
+    Measured,
+    NotedOperands,
+    NoteOperands,
+    ScoreMutants,
+)
 
 TEST_FILE = "test_kodo_generated.py"
 _MAX_WAIT = 4
@@ -219,9 +230,11 @@ class Pipeline:
         answers = side_by_side(partial(self.worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
-    def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
-        """Call -> mutants it kills, for the usable calls; ``only`` those mutants."""
-        relevant = self._relevant(trials, only)
+    def kills(
+        self, trials: Trials, only: frozenset[int] | None = None, *, more: bool = False
+    ) -> dict[int, frozenset[int]]:
+        """Call -> mutants it kills, for the usable calls; ``only`` those mutants; ``more``: by the calls not tried at first."""
+        relevant = self._relevant(trials, only, more=more)
         if not relevant:
             return {}
         options = self.options
@@ -240,7 +253,9 @@ class Pipeline:
                     out.setdefault(number, set()).add(answer.mutant)
         return {number: frozenset(killed) for number, killed in out.items()}
 
-    def _relevant(self, trials: Trials, only: frozenset[int] | None) -> dict[int, tuple[int, ...]]:
+    def _relevant(
+        self, trials: Trials, only: frozenset[int] | None, *, more: bool
+    ) -> dict[int, tuple[int, ...]]:
         """Mutant -> the calls to try on it, where there are any; found once for all mutants of a statement."""
         lines = statement_lines(self.worker.module.tree)
         known: dict[tuple[str, frozenset[int] | None], tuple[int, ...]] = {}
@@ -249,9 +264,19 @@ class Pipeline:
             if only is None or place.id in only:
                 key = place.function, lines.get(place.line)
                 if key not in known:
-                    known[key] = calls_to_try(key[0], trials.usable, trials.seen, trials.lines, key[1])
+                    known[key] = calls_to_try(
+                        key[0], trials.usable, trials.seen, trials.lines, key[1], more=more
+                    )
                 out[place.id] = known[key]
         return {mutant: calls for mutant, calls in out.items() if calls}
+
+    def compared(self, calls: Sequence[Call], functions: Iterable[str]) -> dict[int, tuple[Sides, ...]]:
+        """Call -> the pairs of values that the comparisons in these functions compared in it."""
+        if not calls:
+            return {}
+        job = NoteOperands(self.worker.where, tuple(calls), tuple(functions), self.options.call_seconds)
+        answers = self.worker.ask(job, max(_LEAST, self._left(_SEARCH)))
+        return {answer.call: answer.pairs for answer in answers if isinstance(answer, NotedOperands)}
 
     def choose(
         self,

@@ -1,30 +1,48 @@
-"""More trials for the mutants that no call kills: neighbours of the calls that run the changed line.
+"""More trials for the mutants that no call kills: calls near those that run the changed line.
 
 A call that reaches a change and does not show it is often one small step away from one that does: one item more, the text
-of the comparison, the other side of a boundary. Bounded by numbers of calls, so that two runs do the same.
+of the comparison, the other side of a boundary, an argument of another call. Bounded by numbers of calls, so that two runs
+do the same.
 """
 
 from __future__ import annotations
 
 import ast
+import random
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.stated_facts import constants
+from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.model import MutantPlace
+from kodo.jobs.testgen.near_calls import Key, crossed, key, with_operands
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 
 Kills = dict[int, frozenset[int]]
 
-_ROUNDS = 2
-_SEEDS, _NEIGHBOURS = 6, 14
-"""Calls of one line that are varied, and how many neighbours of each are tried."""
-_MAX_CALLS = 900
+_ROUNDS = 4
+_SEEDS = 6
+"""Calls of one line that are varied in one round."""
+_NEIGHBOURS, _MATCHED, _CROSSED = 14, 14, 10
+"""Of each of them, how many neighbours, calls with what was compared, and calls with arguments of others are tried."""
+_MAX_CALLS = 1200
 """Calls of one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line with mutants left: the literals in the words of the changes, and the calls to vary, which run it."""
+
+    function: str
+    number: int
+    words: tuple[object, ...]
+    seeds: tuple[Call, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +54,101 @@ class SurvivorSearch:
 
     def run(self, trials: Trials, kills: Kills) -> tuple[Trials, Kills]:
         """The trials and kills with those that the search added; ends with a round that kills nothing new."""
-        for _ in range(_ROUNDS):
+        if self.pipeline.may_begin("more calls for each mutant"):
+            kills = _joined(kills, self.pipeline.kills(trials, self._ids(kills), more=True))
+        tried = {key(call) for call in trials.calls}
+        for number in range(_ROUNDS):
             if not self.pipeline.may_begin("calls for the mutants that are left"):
                 break
-            left = self._left(kills)
-            calls = list(self._near(left, trials))[:_MAX_CALLS]
+            lines = self._lines(self._left(kills), trials, number)
+            calls = self._calls(lines, trials, tried) if lines else []
             if not calls:
                 break
-            found = self.pipeline.attempt(calls)
-            more = self.pipeline.kills(found, frozenset(place.id for place in left))
-            trials, kills = trials.joined(found), kills | more
+            found = self.pipeline.attempt(self.generator.from_cases(calls))
+            more = self.pipeline.kills(found, self._ids(kills))
+            trials, kills = trials.joined(found), _joined(kills, more)
             if not more:
                 break
         return trials, kills
+
+    def _ids(self, kills: Mapping[int, frozenset[int]]) -> frozenset[int]:
+        return frozenset(place.id for place in self._left(kills))
 
     def _left(self, kills: Mapping[int, frozenset[int]]) -> list[MutantPlace]:
         killed = frozenset[int]().union(*kills.values())
         return [place for place in self.pipeline.places if place.id not in killed]
 
-    def _near(self, left: list[MutantPlace], trials: Trials) -> Iterator[Call]:
-        """Neighbours of calls that differ most, for each line with a mutant left; no call is varied twice."""
-        functions = self.pipeline.worker.module.every_function
-        lines: dict[tuple[str, int], list[str]] = {}
+    def _lines(self, left: list[MutantPlace], trials: Trials, number: int) -> list[_Line]:
+        """The lines with a mutant left, each with calls that differ most, of which each round takes the next."""
+        changes: dict[tuple[str, int], list[str]] = {}
         for place in left:
-            lines.setdefault((place.function, place.line), []).append(place.change)
-        varied: set[int] = set()
-        for (name, line), changes in lines.items():
+            changes.setdefault((place.function, place.line), []).append(place.change)
+        out: list[_Line] = []
+        for (name, line), texts in changes.items():
             reaching = [
                 call
                 for call in trials.usable
-                if line in trials.lines[call.id] and (call.args or call.receiver) and call.id not in varied
+                if line in trials.lines[call.id] and (call.args or call.receiver)
             ]
             own = [call for call in reaching if call.function == name]
-            words = [word for change in changes for word in _words(change)]
-            function = functions.get(name)
-            if function is not None:
-                words += constants(self.pipeline.worker.module, function)
-            for call in spread(own or reaching, trials.seen)[:_SEEDS]:
-                varied.add(call.id)
-                yield from self.generator.neighbours(functions.get(call.function), call, _NEIGHBOURS, words)
+            seeds = spread(own or reaching, trials.seen)
+            chosen = seeds[number * _SEEDS :][:_SEEDS] or seeds[:_SEEDS]
+            if chosen:
+                words = tuple(dict.fromkeys(word for text in texts for word in _words(text)))
+                out.append(_Line(name, line, words, tuple(chosen)))
+        return out
+
+    def _calls(self, lines: list[_Line], trials: Trials, tried: set[Key]) -> list[Call]:
+        """New calls for each line in turn, which ``tried`` has from then on."""
+        seeds = {call.id: call for line in lines for call in line.seeds}
+        compared = self.pipeline.compared(list(seeds.values()), {line.function for line in lines})
+        others: dict[str, list[Call]] = {}
+        for name in {call.function for call in seeds.values()}:
+            others[name] = spread((call for call in trials.usable if call.function == name), trials.seen)
+        out: list[Call] = []
+        for call in _in_turn(
+            variation for line in lines for variation in self._variations(line, compared, others)
+        ):
+            if key(call) not in tried:
+                tried.add(key(call))
+                out.append(call)
+            if len(out) >= _MAX_CALLS:
+                break
+        return out
+
+    def _variations(
+        self, line: _Line, compared: Mapping[int, tuple[Sides, ...]], others: Mapping[str, list[Call]]
+    ) -> Iterator[Iterator[Call]]:
+        """For each call to vary on a line, what is made of it in each of the ways."""
+        for call in line.seeds:
+            rng = random.Random(f"{self.pipeline.options.seed}:{call.id}:{line.number}")  # noqa: S311 - test inputs
+            yield islice(with_operands(call, compared.get(call.id, ()), line.number), _MATCHED)
+            yield islice(crossed(call, others[call.function], rng), _CROSSED)
+            yield self._neighbours(line, call)
+
+    def _neighbours(self, line: _Line, call: Call) -> Iterator[Call]:
+        module = self.pipeline.worker.module
+        function = module.every_function.get(line.function)
+        words = [*line.words, *(constants(module, function) if function is not None else ())]
+        called = module.every_function.get(call.function)
+        yield from self.generator.neighbours(called, call, _NEIGHBOURS, words)
+
+
+def _joined(kills: Kills, more: Kills) -> Kills:
+    return {
+        call: kills.get(call, frozenset()) | more.get(call, frozenset())
+        for call in kills.keys() | more.keys()
+    }
+
+
+def _in_turn(rows: Iterable[Iterator[Call]]) -> Iterator[Call]:
+    """The first of each, then the second of each, and so on."""
+    left = deque(rows)
+    while left:
+        row = left.popleft()
+        for one in islice(row, 1):
+            yield one
+            left.append(row)
 
 
 def _words(change: str) -> Iterator[object]:

@@ -60,3 +60,17 @@ def test_a_default_is_read_when_the_module_is_imported():
 def test_one_line_holds_a_condition_and_what_it_guards():
     """Both run in the same line."""
     assert statement_lines(ast.parse("def f(a):\n    if a: return 1\n")) == {2: {2}}
+
+
+def test_the_calls_after_the_first_ones_are_tried_where_those_told_nothing():
+    """None is tried twice, and those of the function come first."""
+    calls = [Call(at, "f" if at < 200 else "g", f"f({at})") for at in range(300)]
+    of_each = {call.id: Observed(call.id, "value", "1", arcs=((-1, 9),)) for call in calls}
+    ran = {call.id: {9} for call in calls}
+    first, more = (
+        calls_to_try("f", calls, of_each, ran, frozenset({9}), more=more) for more in (False, True)
+    )
+    assert len(first) == 150
+    assert set(first) | set(more) == set(range(300))
+    assert not set(first) & set(more)
+    assert set(more[:50]) <= set(range(200))

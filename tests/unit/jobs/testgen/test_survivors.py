@@ -10,6 +10,7 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import MutantPlace, Options, Score
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
@@ -34,15 +35,23 @@ class ScriptedPipeline:
             MutantPlace(1, "grade", 3, "points > 73 -> points > 74"),
         )
         self.asked: list[tuple[int, frozenset[int]]] = []
+        self.options = Options()
+        self.of_more: dict[int, frozenset[int]] = {}
 
     def may_begin(self, step: str) -> bool:
         """There is always time."""
         return True
 
+    def compared(self, calls, functions):
+        """Nothing is compared."""
+        return {}
+
     def attempt(self, calls):
         return trials(calls)
 
-    def kills(self, found, only):
+    def kills(self, found, only, *, more=False):
+        if more:
+            return self.of_more
         self.asked.append((len(found.calls), only))
         return {call.id: frozenset({1}) for call in found.calls if call.args[0].source == "74"}
 
@@ -76,10 +85,35 @@ def test_a_neighbour_of_a_call_that_ran_the_line_kills_what_was_left(tmp_path):
 def test_a_search_that_kills_nothing_ends(tmp_path):
     """One round without a kill is the last."""
     pipeline, survivors, first = search(tmp_path)
-    pipeline.kills = lambda found, only: pipeline.asked.append((len(found.calls), only)) or {}
+    pipeline.kills = lambda found, only, more=False: (
+        {} if more else pipeline.asked.append((len(found.calls), only)) or {}
+    )
     _, kills = survivors.run(first, {0: frozenset({0})})
     assert len(pipeline.asked) == 1
     assert kills == {0: frozenset({0})}
+
+
+def test_what_the_calls_not_tried_at_first_kill_is_not_searched_for(tmp_path):
+    """And the same call still kills what it killed at first."""
+    pipeline, survivors, first = search(tmp_path)
+    pipeline.of_more = {0: frozenset({1})}
+    assert survivors.run(first, {0: frozenset({0})}) == (first, {0: frozenset({0, 1})})
+    assert pipeline.asked == []
+
+
+def test_what_was_compared_is_put_for_what_it_was_compared_with(tmp_path):
+    """No literal of the change or the function is the number of a table elsewhere."""
+    pipeline, survivors, first = search(tmp_path)
+    asked: list[set[str]] = []
+
+    def compared(calls, functions):
+        asked.append(set(functions))
+        return {call.id: (Sides(3, "73", "4242"),) for call in calls}
+
+    pipeline.compared = compared
+    found, _ = survivors.run(first, {0: frozenset({0})})
+    assert asked == [{"grade"}]
+    assert {"4242", "4243", "4241"} <= {call.args[0].source for call in found.calls}
 
 
 def test_where_no_call_runs_the_line_nothing_is_tried(tmp_path):

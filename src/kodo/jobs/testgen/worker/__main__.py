@@ -16,11 +16,12 @@ from kodo.jobs.testgen.worker.jobs import (
     Judge,
     Kill,
     Measure,
-   
+    NoteOperands,
     ScoreMutants,
     Shrink,
 )
 from kodo.jobs.testgen.worker.mutant_code import MutantCode
+from kodo.jobs.testgen.worker.note_operands import run_note_operands
 
 _IMPORT_SECONDS = 30.0
 
@@ -52,6 +53,8 @@ def answers(job: Job) -> Iterator[Answer]:
             yield from kill.run_shrink(job, module)
         case Judge():
             yield from judge.run_judge(job, module)
+        case NoteOperands():
+            yield from run_note_operands(job, module)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation, Observation, Observe
+from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen.model import Score
 
 
@@ -61,7 +62,16 @@ class ScoreMutants(msgspec.Struct, frozen=True, tag=True):
     budget: float
 
 
-Job = Observe | Kill | Shrink | Judge | Measure | ScoreMutants
+class NoteOperands(msgspec.Struct, frozen=True, tag=True):
+    """What the comparisons in ``functions`` compare in each call."""
+
+    where: ModuleLocation
+    calls: tuple[Call, ...]
+    functions: tuple[str, ...]
+    seconds: float
+
+
+Job = Observe | Kill | Shrink | Judge | Measure | ScoreMutants | NoteOperands
 
 
 class Killed(msgspec.Struct, frozen=True, tag=True):
@@ -97,4 +107,11 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
     failed: tuple[str, ...] = ()
 
 
-Answer = Killed | Shrunk | Judged | Measured | Failed | Observation
+class NotedOperands(msgspec.Struct, frozen=True, tag=True):
+    """The pairs of values that one call compared."""
+
+    call: int
+    pairs: tuple[Sides, ...]
+
+
+Answer = NotedOperands | Killed | Shrunk | Judged | Measured | Failed | Observation
