@@ -26,6 +26,8 @@ _BEGUN_MARKS: Final = frozenset(mark[:size] for mark in MARKS for size in range(
 _FENCE: Final = "```"
 _QUOTES: Final = ("`", '"', "'")
 _SPECIAL: Final = re.compile("[<\\[\\]`\"']")
+MAX_BLANK: Final = 256
+"""Characters of white space that are held back in front of a block that may follow: a model may write them without end."""
 FIRST_LOOK: Final = 64
 """Characters of a block at which it is looked at first; then at twice as many each time."""
 
@@ -109,7 +111,7 @@ class TextCalls:
         words = text[:cut].rstrip()
         if not words.endswith(_FENCE):
             words = words.rstrip("`")  # a fence may be sent in pieces
-        return len(text) - len(words)
+        return min(len(text) - len(words), len(text) - cut + MAX_BLANK)
 
     def _pass_mark(self) -> str:
         """Hand on the mark of a block that is none."""

@@ -63,6 +63,8 @@ class TextChannels:
         """The text so far, in the mode ``unopened``."""
         self._tail = ""
         """Its end."""
+        self._looked = 0
+        """How much of it has no mark that closes the thoughts: each is judged once, however many are written about."""
         self.unopened = False
         """Whether thoughts were closed that no mark had opened."""
         self._pending = ""
@@ -162,7 +164,7 @@ class TextChannels:
         """Split the text at the mark that closes the thoughts, if it is there."""
         text = "".join(self._waiting)
         self._waiting = [text]
-        for found in _CLOSE.finditer(text):
+        for found in _CLOSE.finditer(text, self._looked):
             thoughts, behind = text[: found.start()], text[found.end() :]
             if not behind and not ended:
                 return  # what follows the mark says whether it is one
@@ -172,6 +174,7 @@ class TextChannels:
                 or behind.startswith(_QUOTED_BEHIND)
                 or any(opener in thoughts for opener, close in _THINK.items() if close == found[0])
             ):
+                self._looked = found.end()
                 continue
             self._waiting = []
             self.unopened = True
