@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import RUNTIME, build
 from kodo.server.engines.text_embedder import EngineEmbedder, local_embedder
@@ -23,7 +25,7 @@ from kodo.server.lifecycle.admission import Admission
 from kodo.server.lifecycle.blobs import SharedPlace
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.ports import Engine
+from kodo.server.lifecycle.ports import Engine, ModelCard
 from kodo.server.lifecycle.retrieval.ports import TextEmbedder
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.blobs.choice import open_place
@@ -141,7 +143,14 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
             known = model, started, Admission(card.parallel, settings.limits.queue)
             engines.append(known)
         _, engine, admission = known
-        backends[name] = Backend(
-            name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
-        )
+        card = _with_sampling(await engine.card(), model)
+        backends[name] = Backend(name=name, engine=engine, admission=admission, settings=model, card=card)
     return backends
+
+
+def _with_sampling(card: ModelCard, model: ModelSettings) -> ModelCard:
+    """A card with the settings' sampling in the place of the model's own: responses show what holds."""
+    given = {"temperature": model.temperature, "top_p": model.top_p}
+    return msgspec.structs.replace(
+        card, **{name: value for name, value in given.items() if value is not None}
+    )

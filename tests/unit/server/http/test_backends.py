@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.serving import settings
+from tests.serving import MODEL, served, settings
 from tests.tiny_model import write_tiny_model
 
 from kodo.server.config import ModelSettings, Settings
@@ -105,3 +105,14 @@ async def test_a_child_may_be_begun_and_started_in_any_order(tmp_path: Path) -> 
     await child.stop()
     await child.stop()
     assert _engines() == before
+
+
+async def test_sampling_of_the_settings_is_what_a_response_shows(tmp_path: Path) -> None:
+    """Where the client sets none: the settings' own, whichever engine answers."""
+    model = ModelSettings(engine="scripted", target="", temperature=0.2, top_p=0.9)
+    async with served(settings(tmp_path, model)) as server, server.http() as http:
+        body = {"model": MODEL, "input": "x"}
+        shown = (await http.post("/v1/responses", json=body)).json()
+        chosen = (await http.post("/v1/responses", json={**body, "temperature": 1})).json()
+    assert (shown["temperature"], shown["top_p"]) == (0.2, 0.9)
+    assert (chosen["temperature"], chosen["top_p"]) == (1.0, 0.9)
