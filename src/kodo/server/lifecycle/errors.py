@@ -23,6 +23,7 @@ machine, no secret and no stack trace. The client's tree is another one: :class:
 
 from __future__ import annotations
 
+from kodo.server.wire.decode import BadBody
 from kodo.server.wire.echo import shorten, shorten_param
 
 
@@ -37,6 +38,13 @@ class ServiceError(Exception):
         super().__init__(self.message)
         self.param = shorten_param(param)
         self.code = code if code is not None else type(self).code
+
+
+def rename_param(error: ServiceError | BadBody, new: str) -> None:
+    """Name another field in an error: in ``param``, and in the message, where it stands in quotes."""
+    error.message = error.message.replace(f"'{error.param}'", f"'{new}'")
+    error.param = new
+    error.args = (error.message,)
 
 
 class InvalidRequest(ServiceError):

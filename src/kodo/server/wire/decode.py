@@ -406,16 +406,24 @@ def create_response(raw: Mapping[str, object], hosted: Collection[str] | None = 
     Raises:
         BadBody: something in it is unknown, refused or wrong.
     """
-    for name, why in REFUSED.items():
-        if raw.get(name) is not None:
-            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
-    body = _prepare({name: value for name, value in raw.items() if name not in REFUSED})
-    return _with_items(body, CreateResponse, hosted)
+    return _with_items(_prepare(without_refused(raw, REFUSED)), CreateResponse, hosted)
 
 
 def compact_request(raw: Mapping[str, object]) -> CompactRequest:
     """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
-    return _with_items(_prepare(raw), CompactRequest, None)
+    return _with_items(_prepare(without_refused(raw, REFUSED)), CompactRequest, None)
+
+
+def without_refused(raw: Mapping[str, object], refused: Mapping[str, str]) -> dict[str, object]:
+    """A body without the parameters that are known and not honoured, where they are null. ``refused``: why each is not.
+
+    Raises:
+        BadBody: one has a value.
+    """
+    for name, why in refused.items():
+        if raw.get(name) is not None:
+            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
+    return {name: value for name, value in raw.items() if name not in refused}
 
 
 def _with_items(body: dict[str, object], kind: type[S], hosted: Collection[str] | None) -> S:

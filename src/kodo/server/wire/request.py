@@ -37,6 +37,8 @@ REFUSED: dict[str, str] = {
     "prompt": "stored prompt templates belong to the hosted service; send instructions and input",
 }
 """Parameters that are known and not honoured, and why."""
+COUNT_REFUSED: dict[str, str] = {"personality": "style presets belong to the hosted models"}
+"""The same, of ``POST /v1/responses/input_tokens`` alone."""
 
 
 class StreamOptions(StrictWire, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kodo.server.http.vector_stores.manager import VectorStoreManager
-from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.errors import ServiceError, rename_param
 from kodo.server.wire import assistants as wire
 from kodo.server.wire.decode import BadBody
 from kodo.server.wire.vector_stores import CreateVectorStore, StoreExpiry
@@ -65,7 +65,8 @@ async def created_stores(
     try:
         made = await manager.create(owner, body)
     except ServiceError as error:
-        error.param = None if error.param is None else f"{param}.file_search.vector_stores[0].{error.param}"
+        if error.param is not None:
+            rename_param(error, f"{param}.file_search.vector_stores[0].{error.param}")
         raise
     try:
         yield _naming(resources, search, (made.id,))

@@ -20,6 +20,7 @@ from kodo.server.wire.assistants import (
     ThreadMessage,
     ThreadRun,
     UpdateAssistant,
+    UpdateThread,
 )
 
 _WINDOW = ("after", "before", "limit", "order")
@@ -74,8 +75,8 @@ ASSISTANT_ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/threads/{thread_id}",
         threads.update,
-        "Update the metadata of a thread.",
-        body=NewMetadata,
+        "Update the metadata and the tool resources of a thread.",
+        body=UpdateThread,
         answer=Thread,
     ),
     Endpoint(

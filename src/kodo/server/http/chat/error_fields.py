@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from kodo.server.lifecycle.errors import ContextLengthExceeded, ServiceError
+from kodo.server.lifecycle.errors import ContextLengthExceeded, ServiceError, rename_param
 from kodo.server.wire.chat import ChatRequest
 from kodo.server.wire.decode import BadBody
 
@@ -21,6 +21,7 @@ _RENAMED: Final = (
     ("text.format", "response_format"),
     ("text.verbosity", "verbosity"),
     ("text", "response_format"),
+    ("tool_choice.tools", "tool_choice.allowed_tools.tools"),
     ("reasoning.effort", "reasoning_effort"),
     ("reasoning", "reasoning_effort"),
     ("include", "logprobs"),
@@ -40,13 +41,6 @@ def rename_fields(error: ServiceError | BadBody, body: ChatRequest, paths: Seque
             "Shorten the messages, or serve a model with a larger window."
         )
         error.args = (error.message,)
-
-
-def rename_param(error: ServiceError | BadBody, new: str) -> None:
-    """Name another field in an error."""
-    error.message = error.message.replace(f"'{error.param}'", f"'{new}'")
-    error.param = new
-    error.args = (error.message,)
 
 
 def _new_path(old: str, body: ChatRequest, paths: Sequence[str]) -> str:

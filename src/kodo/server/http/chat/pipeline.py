@@ -16,13 +16,13 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, in_turns, json_response
 from kodo.server.http.chat import response_translation
-from kodo.server.http.chat.error_fields import rename_fields, rename_param
+from kodo.server.http.chat.error_fields import rename_fields
 from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import item_paths, sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
-from kodo.server.lifecycle.errors import EngineFailed, ServiceError
+from kodo.server.lifecycle.errors import EngineFailed, ServiceError, rename_param
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service

@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from kodo.server.http.chat.error_fields import item_path, rename_fields, rename_param
+from kodo.server.http.chat.error_fields import item_path, rename_fields
 from kodo.server.http.chat.functions import FunctionCalls, check_functions, function_choice, function_tools
 from kodo.server.http.chat.tool_messages import check_tool_messages
+from kodo.server.lifecycle.errors import rename_param
 from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
@@ -25,10 +26,7 @@ _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"
 
 def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     """Check a body. Raises :class:`BadBody`."""
-    for name, why in REFUSED.items():
-        if raw.get(name) is not None:
-            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
-    body: ChatRequest = decode.convert({n: v for n, v in raw.items() if n not in REFUSED}, ChatRequest)
+    body: ChatRequest = decode.convert(decode.without_refused(raw, REFUSED), ChatRequest)
     if not body.messages:
         raise BadBody("'messages' must not be empty.", "messages", "empty_array")
     check_functions(body)

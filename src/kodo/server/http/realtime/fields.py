@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from kodo.server.http.chat.error_fields import rename_param
-from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.errors import ServiceError, rename_param
 from kodo.server.wire.decode import BadBody
 
 

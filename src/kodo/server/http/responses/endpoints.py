@@ -16,8 +16,9 @@ from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import response as wire
-from kodo.server.wire.decode import BadBody, compact_request, skipped_tools
+from kodo.server.wire.decode import BadBody, compact_request, skipped_tools, without_refused
 from kodo.server.wire.events import sse
+from kodo.server.wire.request import COUNT_REFUSED
 from kodo.server.wire.response import InputTokens
 
 SKIPPED = "x-kodo-skipped-tools"
@@ -154,7 +155,7 @@ async def compact(request: Request) -> Response:
 async def input_tokens(request: Request) -> Response:
     """``POST /v1/responses/input_tokens``: counts only; nothing is run or stored."""
     state, caller = get_state(request), get_caller(request)
-    raw = await json_body(request)
+    raw = without_refused(await json_body(request), COUNT_REFUSED)
     if raw.get("model") is None:
         raw["model"] = next(iter(state.models))
     body = decode_request(state.service, raw)
