@@ -29,10 +29,10 @@ from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Message, Ou
 from kodo.server.wire.tools import (
     AllowedTools,
     ApplyPatchTool,
-    CustomChoice,
     CustomTool,
     FunctionChoice,
     FunctionTool,
+    GrammarInput,
     JsonSchemaFormat,
     LocalShellTool,
     NamespaceTool,
@@ -242,15 +242,13 @@ async def test_a_saved_prefix_is_read_back_after_a_restart(tiny_path: Path, tmp_
         (ApplyPatchTool(), "apply_patch"),
         (WEATHER, "function"),
         (
-            CustomTool(
-                name="code", format={"type": "grammar", "syntax": "regex", "definition": "[a-c]{3}/[0-9]"}
-            ),
+            CustomTool(name="code", format=GrammarInput(syntax="regex", definition="[a-c]{3}/[0-9]")),
             "custom",
         ),
         (
             CustomTool(
                 name="code",
-                format={"type": "grammar", "syntax": "lark", "definition": 'start: "x" /[0-9]{2}/'},
+                format=GrammarInput(syntax="lark", definition='start: "x" /[0-9]{2}/'),
             ),
             "custom",
         ),
@@ -344,17 +342,6 @@ async def test_a_tool_that_is_loaded_later_leaves_the_beginning_of_the_prompt(ti
     assert [start.name for start, _ in got.calls] == ["get_weather"]
     at_once = await tiny.prepare(msgspec.structs.replace(first, tools=(MAIL, WEATHER)))
     assert at_once.payload.ids[: len(before)] != before
-
-
-@pytest.mark.parametrize(
-    "choice", [FunctionChoice(name="none_such"), CustomChoice(name="get_weather"), "required"]
-)
-async def test_a_choice_that_cannot_be_met_names_tool_choice(tiny: LlamaEngine, choice: Any) -> None:
-    """A tool that is not offered is the caller's mistake."""
-    tools = () if choice == "required" else (WEATHER,)
-    with pytest.raises(InvalidRequest) as caught:
-        await tiny.prepare(asking("Go.", tools=tools, tool_choice=choice))
-    assert caught.value.param == "tool_choice"
 
 
 async def test_log_probabilities_belong_to_their_tokens(tiny: LlamaEngine) -> None:

@@ -24,7 +24,17 @@ from kodo.server.lifecycle.errors import (
 )
 from kodo.server.lifecycle.ports import ContextItem, Prompt
 from kodo.server.wire.items import CustomToolCall, CustomToolCallOutput, FunctionCall, FunctionCallOutput
-from kodo.server.wire.tools import CustomChoice, CustomTool, FunctionChoice, NamespaceTool, ShellTool
+from kodo.server.wire.tools import (
+    AllowedTools,
+    CustomChoice,
+    CustomTool,
+    FunctionTool,
+    GrammarInput,
+    NamespaceTool,
+    ShellTool,
+    TextInput,
+    ToolName,
+)
 
 GENERIC = profile_named("generic")
 
@@ -134,12 +144,31 @@ def test_a_history_of_calls_becomes_messages() -> None:
     assert json.loads(messages[2]["tool_calls"][1]["function"]["arguments"]) == {"input": "x"}
 
 
+def test_the_grammar_of_a_custom_tool_is_told_and_said_to_be_no_more_than_that() -> None:
+    """In the description of the function, also inside a namespace; free text needs no word."""
+    grammar = GrammarInput(syntax="lark", definition='start: "x"')
+    tools = (
+        CustomTool(name="free", format=TextInput()),
+        CustomTool(name="held", description="Say x.", format=grammar),
+        NamespaceTool(name="n", description="", tools=(CustomTool(name="bare", format=grammar),)),
+    )
+    request = chat_request("m", Prompt(tools=tools), GENERIC, "here")
+    told = [tool["function"].get("description") for tool in request.body["tools"]]
+    rule = 'The input must match this lark grammar:\nstart: "x"'
+    assert told == [None, f"Say x.\n\n{rule}", rule]
+    assert request.unenforced == ("grammar",)
+    assert chat_request("m", Prompt(tools=tools[:1]), GENERIC, "here").unenforced == ()
+
+
 def test_choices_are_translated() -> None:
-    """A named custom tool, and a shell, become named functions; an unknown one is the caller's mistake."""
+    """A named custom tool, and a shell, become named functions; a namespace allows all of its functions."""
     tools = (CustomTool(name="code"), ShellTool())
     body = chat_request("m", Prompt(tools=tools, tool_choice=CustomChoice(name="code")), GENERIC, "here").body
     assert body["tool_choice"] == {"type": "function", "function": {"name": "code"}}
     assert [tool["function"]["name"] for tool in body["tools"]] == ["code", "shell"]
-    with pytest.raises(InvalidRequest) as caught:
-        chat_request("m", Prompt(tools=tools, tool_choice=FunctionChoice(name="code")), GENERIC, "here")
-    assert caught.value.param == "tool_choice"
+    inner = (FunctionTool(name="a"), FunctionTool(name="b"))
+    both = AllowedTools(tools=(ToolName(type="namespace", name="n"),), mode="required")
+    prompt = Prompt(tools=(*tools, NamespaceTool(name="n", description="", tools=inner)), tool_choice=both)
+    body = chat_request("m", prompt, GENERIC, "here").body
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["n__a", "n__b"]
+    assert body["tool_choice"] == "required"

@@ -76,6 +76,27 @@ BAD = [
     ({"model": "m", "truncation": "never"}, "truncation", "invalid_value"),
     ({"model": "m", "tools": [{"type": "function"}]}, "tools[0].name", "missing_required_parameter"),
     ({"model": "m", "tools": [{"type": "file_search"}]}, "tools[0].type", "unsupported_tool"),
+    (
+        {
+            "model": "m",
+            "tools": [{"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "x"}}],
+        },
+        "tools[0].format.syntax",
+        "invalid_value",
+    ),
+    (
+        {
+            "model": "m",
+            "tools": [{"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}}],
+        },
+        "tools[0].format.definition",
+        "missing_required_parameter",
+    ),
+    (
+        {"model": "m", "tools": [{"type": "custom", "name": "c", "format": {"type": "xml"}}]},
+        "tools[0].format.type",
+        "invalid_value",
+    ),
     ({"model": "m", "text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
     ({"model": "m", "include": ["everything"]}, "include[0]", "invalid_value"),
     (

@@ -110,7 +110,7 @@ class Prepared(Value, frozen=True, kw_only=True):
     item_tokens: tuple[int, ...]
     """Tokens that each item of the prompt takes, in order; the rest of ``input_tokens`` is overhead."""
     unenforced: tuple[str, ...] = ()
-    """Keywords of tool schemas that the engine does not hold a model to."""
+    """Keywords of tool schemas that the engine does not hold a model to, and ``grammar`` of custom tools."""
     min_output_tokens: int | None = None
     """Tokens of the shortest answer that the prompt's format or forced call allows; None: not known."""
     payload: Any = None

@@ -22,7 +22,7 @@ from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.call_pairs import check_calls, check_outputs
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
-from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
+from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest, rename_param
 from kodo.server.lifecycle.hosted.loaded import has_loaded
 from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
@@ -30,6 +30,7 @@ from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, 
 from kodo.server.lifecycle.response_fold import engine_usage
 from kodo.server.lifecycle.sealing import Sealer, SealLimits
 from kodo.server.lifecycle.store_ports import HistoryStore
+from kodo.server.lifecycle.tool_choice import check_choice
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import ResponseUsage
@@ -98,11 +99,11 @@ class PromptBuilder:
 
     async def _build(self, plan: RequestPlan, toolset: Toolset, history: History) -> BuiltPrompt:
         call, request, backend = plan.call, plan.request, plan.backend
-        compacted = await self._compact_if_due(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
-        items = history.items if compacted is None else compacted.items
         if not (toolset.is_plain and (passthrough or not has_loaded(history.items))):
             request = await toolset.turn_request(history.items)
+        compacted = await self._compact_if_due(call, request, backend, history)
+        items = history.items if compacted is None else compacted.items
         prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
         if passthrough and request.conversation is None:
             self._remember_passthrough(plan.response_id, len(history.items))
@@ -158,10 +159,12 @@ class PromptBuilder:
 
         Raises:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
+            InvalidRequest: the tool choice names a tool that is not offered.
         """
         card = backend.card
         items = history if passthrough else await self._render(call.owner, backend, history)
         prompt = msgspec.structs.replace(plan.prompt(call, request, backend, items), quotes=quotes)
+        check_choice(prompt.tools, prompt.tool_choice)
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
         dropped = 0
@@ -188,7 +191,9 @@ class PromptBuilder:
         with named_in_input(call, request, history):
             items = await self._render(call.owner, backend, history.items)
             request = await toolset.turn_request(history.items)
-            return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+            prompt = plan.prompt(call, request, backend, items)
+            check_choice(prompt.tools, prompt.tool_choice)
+            return (await backend.engine.prepare(prompt)).input_tokens
 
     async def compact(
         self,
@@ -290,5 +295,5 @@ def named_in_input(call: CallContext, request: CreateResponse, history: History)
         if found is not None and history.before and call.paired:
             own = int(found[1]) - len(history.before)
             stood_on = "conversation" if request.conversation is not None else "previous_response_id"
-            error.param = stood_on if own < 0 else f"input[{own}]{found[2]}"
+            rename_param(error, stood_on if own < 0 else f"input[{own}]{found[2]}")
         raise

@@ -35,12 +35,23 @@ class FunctionTool(StrictWire, frozen=True, kw_only=True, tag="function", rename
     """These three are echoed: a model here calls a tool itself, and waits for its output."""
 
 
+class TextInput(StrictWire, frozen=True, kw_only=True, tag="text"):
+    """The input of a free-form tool is any text."""
+
+
+class GrammarInput(StrictWire, frozen=True, kw_only=True, tag="grammar"):
+    """The input of a free-form tool is what a grammar allows."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
 class CustomTool(StrictWire, frozen=True, kw_only=True, tag="custom", rename={"async_": "async"}):
-    """A free-form tool. ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
+    """A free-form tool. Without a ``format`` its input is any text."""
 
     name: Name
     description: str | UnsetType | None = UNSET
-    format: dict[str, Any] | UnsetType | None = UNSET
+    format: TextInput | GrammarInput | UnsetType | None = UNSET
     defer_loading: bool | UnsetType | None = UNSET
     allowed_callers: Callers | UnsetType | None = UNSET
     async_: bool | UnsetType | None = UNSET

@@ -150,3 +150,24 @@ async def test_who_hangs_up_in_the_middle_of_a_body_is_no_bug(
         answer = await server.sdk().responses.create(model=MODEL, input="Still there?")
         assert answer.status == "completed"
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"ranking_options": {"ranker": "x"}}, "tools[1].ranking_options.ranker"),
+        ({"filters": {"type": "x"}}, "tools[1].filters.type"),
+        ({"filters": {"type": "eq", "key": "a"}}, "tools[1].filters.value"),
+    ],
+)
+async def test_the_message_of_a_hosted_tool_names_the_field_of_the_request(
+    tmp_path: Path, options: dict[str, object], field: str
+) -> None:
+    """A tool knows its own entry only; ``param`` and the words of the error name the place in the list."""
+    search = {"type": "file_search", "vector_store_ids": ["vs_1"], **options}
+    tools = [{"type": "function", "name": "f", "parameters": {"type": "object"}}, search]
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post("/v1/responses", json={"model": MODEL, "input": "x", "tools": tools})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, field)
+    assert f"'{field}'" in error["message"]

@@ -1,7 +1,7 @@
 """Translates a prompt to a Chat Completions request, and the names of its tools on the way back.
 
 Function names there allow no dots, and functions are the only tools: a namespace becomes a prefix with two underscores,
-a custom tool a function with a string ``input``, and shells and patches functions with the schema of their action.
+a custom tool a function with a string ``input`` (a grammar of its input is told in the description), and shells and patches functions with the schema of their action.
 
 The form is the profile's; a field that the client did not set is not sent.
 
@@ -10,28 +10,25 @@ Sources: OpenAI's Chat Completions reference and openai-python 3.54, ``Completio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from kodo.server.engines.actions import NO_ARGUMENTS, built_in
 from kodo.server.engines.upstream.chat_messages import chat_messages
 from kodo.server.engines.upstream.names import function_name
 from kodo.server.engines.upstream.profile import Profile
-from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import Prompt
+from kodo.server.lifecycle.tool_choice import chosen_name, is_meant
 from kodo.server.wire.tools import (
     AllowedTools,
-    ApplyPatchChoice,
-    CustomChoice,
     CustomTool,
-    FunctionChoice,
     FunctionTool,
+    GrammarInput,
     JsonObjectFormat,
     JsonSchemaFormat,
     NamespaceTool,
-    ShellChoice,
     ToolName,
 )
 
@@ -57,19 +54,26 @@ class ToolLabel(Struct, frozen=True):
     name: str
     namespace: str | None = None
 
+    @property
+    def choice_name(self) -> ToolName:
+        """What a ``tool_choice`` calls it."""
+        return ToolName(type=self.kind, name=self.name, namespace=self.namespace or UNSET)
+
 
 class UpstreamRequest(Struct, frozen=True):
     """The body, without ``stream`` and limits, and the tools behind its function names."""
 
     body: dict[str, Any]
     labels: dict[str, ToolLabel]
+    unenforced: tuple[str, ...] = ()
+    """What of the tools the server cannot be asked to hold its model to."""
 
 
 def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> UpstreamRequest:
     """A prompt for a Chat Completions server. ``origin``: see :class:`~kodo.server.lifecycle.ports.ProviderState`.
 
     Raises:
-        InvalidRequest: the tool choice names a tool that is not offered; an item or image cannot be sent.
+        InvalidRequest: an item or image cannot be sent.
     """
     tools, labels = tool_functions(prompt)
     body: dict[str, Any] = {"model": model, "messages": chat_messages(prompt, profile, origin)}
@@ -85,7 +89,7 @@ def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> U
         if profile.parallel == "always" or not prompt.parallel_tool_calls:
             body["parallel_tool_calls"] = prompt.parallel_tool_calls
     _fit(body, prompt, profile)
-    return UpstreamRequest(body=body, labels=labels)
+    return UpstreamRequest(body=body, labels=labels, unenforced=_unenforced(prompt))
 
 
 def _optional(prompt: Prompt) -> dict[str, Any]:
@@ -179,7 +183,7 @@ def tool_functions(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, Tool
             add(label, tool.description, tool.parameters or NO_ARGUMENTS, tool.strict)
         else:
             label = ToolLabel(kind="custom", name=tool.name, namespace=namespace)
-            add(label, tool.description or None, CUSTOM_INPUT, None)
+            add(label, _described(tool), CUSTOM_INPUT, None)
 
     for tool in prompt.tools:
         if isinstance(tool, FunctionTool | CustomTool):
@@ -193,34 +197,35 @@ def tool_functions(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, Tool
     return tools, labels
 
 
+def _described(tool: CustomTool) -> str | None:
+    """The description of a custom tool, with the grammar of its input."""
+    if not isinstance(tool.format, GrammarInput):
+        return tool.description or None
+    rule = f"The input must match this {tool.format.syntax} grammar:\n{tool.format.definition}"
+    return f"{tool.description}\n\n{rule}" if tool.description else rule
+
+
+def _unenforced(prompt: Prompt) -> tuple[str, ...]:
+    """``grammar`` where a custom tool has one: a function's string cannot be held to it."""
+    flat = (
+        inner
+        for tool in prompt.tools
+        for inner in (tool.tools if isinstance(tool, NamespaceTool) else (tool,))
+    )
+    has_one = any(isinstance(tool, CustomTool) and isinstance(tool.format, GrammarInput) for tool in flat)
+    return ("grammar",) if has_one else ()
+
+
 def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[str | dict[str, Any], set[str] | None]:
-    """Return ``tool_choice``, and the tools that it allows; None: all."""
+    """Return ``tool_choice``, and the functions that it allows; None: all. It can be met: see
+    :mod:`~kodo.server.lifecycle.tool_choice`."""
     choice = prompt.tool_choice
-    match choice:
-        case str():
-            return choice, None
-        case AllowedTools():
-            allowed = {
-                title for one in choice.tools for title in [_find_function(one, labels, "tool_choice.tools")]
-            }
-            return choice.mode, allowed
-        case FunctionChoice():
-            wanted = ToolName(type="function", name=choice.name, namespace=choice.namespace)
-        case CustomChoice():
-            wanted = ToolName(type="custom", name=choice.name, namespace=choice.namespace)
-        case ShellChoice():
-            wanted = ToolName(type="shell")
-        case ApplyPatchChoice():
-            wanted = ToolName(type="apply_patch")
-    return {"type": "function", "function": {"name": _find_function(wanted, labels, "tool_choice")}}, None
+    if isinstance(choice, str):
+        return choice, None
+    if isinstance(choice, AllowedTools):
+        return choice.mode, {title for one in choice.tools for title in _functions(one, labels)}
+    return {"type": "function", "function": {"name": next(_functions(chosen_name(choice), labels))}}, None
 
 
-def _find_function(wanted: ToolName, labels: dict[str, ToolLabel], param: str) -> str:
-    for title, label in labels.items():
-        if (
-            label.kind == wanted.type
-            and (not wanted.name or wanted.name == label.name)
-            and (not wanted.namespace or wanted.namespace == label.namespace)
-        ):
-            return title
-    raise InvalidRequest(f"tool_choice names a {wanted.type} tool that is not offered.", param=param)
+def _functions(wanted: ToolName, labels: dict[str, ToolLabel]) -> Iterator[str]:
+    return (title for title, label in labels.items() if is_meant(wanted, label.choice_name))

@@ -117,7 +117,13 @@ class UpstreamEngine:
         if counted is not None and total:
             items = tuple(tokens * counted // total for tokens in items)
             total = counted
-        return Prepared(prompt=prompt, input_tokens=total, item_tokens=items, payload=(target, request))
+        return Prepared(
+            prompt=prompt,
+            input_tokens=total,
+            item_tokens=items,
+            unenforced=request.unenforced,
+            payload=(target, request),
+        )
 
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
+from kodo.server.lifecycle.errors import InvalidRequest, ServiceError, rename_param
 from kodo.server.lifecycle.hosted.loaded import brought_search, flat, later, loaded, split
 from kodo.server.lifecycle.hosted.ports import Deferred, HostedCall, HostedTool, ToolContext
 from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.tool_choice import is_meant, offered_names, tool_name
 from kodo.server.wire.decode import MAX_TOOLS
 from kodo.server.wire.hosted_tools import (
     ContainerShellTool,
@@ -150,6 +151,7 @@ class Toolset:
         choice = self._choice(names, first=first) if may_call else "none"
         if choice == "required" and not offered:
             choice = "auto"  # a server's tools could not be listed: the model answers without them
+        choice = _without_deferred(choice, offered, deferred)
         return msgspec.structs.replace(self.request, tools=tuple(offered), tool_choice=choice)
 
     def adopt_search(self, items: tuple[ContextItem, ...]) -> None:
@@ -186,7 +188,7 @@ class Toolset:
             return await tool.declare(entry, context)
         except ServiceError as error:
             if error.param is not None and error.param != "input":
-                error.param = f"tools[{number}].{error.param}"
+                rename_param(error, f"tools[{number}].{error.param}")
             raise
 
     def _choice(self, functions: Mapping[int, Sequence[FunctionTool]], *, first: bool) -> ToolChoice | None:
@@ -243,6 +245,22 @@ class Toolset:
             return FunctionChoice(name=names[0])
         listed = tuple(ToolName(type="function", name=name) for name in names)
         return AllowedTools(tools=listed, mode="required") if listed else "auto"
+
+
+def _without_deferred(
+    choice: ToolChoice | None, offered: Sequence[RequestTool], deferred: Sequence[Deferred]
+) -> ToolChoice | None:
+    """An ``allowed_tools`` list without the tools that are still to be found."""
+    if not isinstance(choice, AllowedTools):
+        return choice
+    now = list(offered_names([tool for tool in offered if isinstance(tool, Tool)]))
+    later = [tool_name(part.tool, part.namespace) for part in deferred]
+    kept = tuple(
+        one
+        for one in choice.tools
+        if any(is_meant(one, name) for name in now) or not any(is_meant(one, name) for name in later)
+    )
+    return msgspec.structs.replace(choice, tools=kept) if kept else choice
 
 
 def _free_name(name: str, taken: set[str]) -> str:

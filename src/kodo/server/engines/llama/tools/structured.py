@@ -31,7 +31,7 @@ from kodo.server.engines.llama.constraints.shortest_values import shortest_value
 from kodo.server.engines.llama.tools.lenient_schema import lenient_schema
 from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema, unsupported_schema
 from kodo.server.lifecycle.errors import InvalidRequest
-from kodo.server.wire.tools import CustomTool, Format, JsonObjectFormat, JsonSchemaFormat
+from kodo.server.wire.tools import CustomTool, Format, GrammarInput, JsonObjectFormat, JsonSchemaFormat
 
 MAX_GRAMMAR = 32_000
 """Characters of a client's own grammar."""
@@ -149,21 +149,16 @@ class Grammars:
         """The grammar of a custom tool's input; None for free text.
 
         Raises:
-            InvalidRequest: the grammar cannot be enforced, or its syntax is unknown.
+            InvalidRequest: the grammar cannot be enforced.
         """
-        format_ = tool.format if isinstance(tool.format, dict) else {"type": "text"}
-        if format_.get("type") == "text":
+        if not isinstance(tool.format, GrammarInput):
             return None
-        definition, syntax = format_.get("definition"), format_.get("syntax")
-        if format_.get("type") != "grammar" or not isinstance(definition, str):
-            raise unsupported_schema(
-                "A custom tool's format is text, or a grammar with a definition.", f"{param}.format"
-            )
-        if syntax == "regex":
+        definition = tool.format.definition
+        if tool.format.syntax == "regex":
             check_pattern(definition, f"{param}.format.definition")
             pattern = definition.replace("/", "\\/").replace("\n", "\\n")
             grammar = f"{_HEADER}start: /{pattern}/"
-        elif syntax == "lark":
+        else:
             if len(definition) > MAX_GRAMMAR:
                 raise unsupported_schema(
                     f"A grammar may have {MAX_GRAMMAR} characters.", f"{param}.format.definition"
@@ -174,8 +169,6 @@ class Grammars:
                     f"{param}.format.definition",
                 )
             grammar = _HEADER + definition
-        else:
-            raise unsupported_schema("A grammar's syntax is 'lark' or 'regex'.", f"{param}.format.syntax")
         await self._compile(grammar, f"{param}.format.definition")
         return Grammar(text=grammar)
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from kodo.server.engines.actions import NO_ARGUMENTS, built_in
 from kodo.server.engines.llama.prompting.content import ToolSpec
@@ -20,17 +20,14 @@ from kodo.server.engines.llama.prompting.tool_call_format import qualified_name
 from kodo.server.engines.llama.tools.structured import Grammar, Grammars
 from kodo.server.engines.llama.tools.tool_signatures import tool_signature
 from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.tool_choice import chosen_name, is_meant
 from kodo.server.wire.tools import (
     AllowedTools,
-    ApplyPatchChoice,
     ApplyPatchTool,
-    CustomChoice,
     CustomTool,
-    FunctionChoice,
     FunctionTool,
     LocalShellTool,
     NamespaceTool,
-    ShellChoice,
     ShellTool,
     Tool,
     ToolChoice,
@@ -58,6 +55,11 @@ class OfferedTool(Struct, frozen=True):
         """The name the model sees."""
         return qualified_name(self.name, self.namespace)
 
+    @property
+    def choice_name(self) -> ToolName:
+        """What a ``tool_choice`` calls it."""
+        return ToolName(type=self.kind, name=self.name, namespace=self.namespace or UNSET)
+
 
 class ResolvedChoice(Struct, frozen=True):
     """What a turn may do: ``none`` (answer), ``auto`` (answer or call), ``required`` (call)."""
@@ -69,37 +71,31 @@ class ResolvedChoice(Struct, frozen=True):
 async def resolve_choice(
     tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars, max_tokens: int
 ) -> ResolvedChoice:
-    """The offers that a choice leaves, each with its grammar for a call of up to ``max_tokens`` tokens.
+    """The offers that a choice leaves, each with its grammar for a call of up to ``max_tokens`` tokens. A choice that none of
+    the tools meets (see :mod:`~kodo.server.lifecycle.tool_choice`) leaves none.
 
     Raises:
-        InvalidRequest: a schema or grammar cannot be enforced, or the choice names a tool that is not offered.
+        InvalidRequest: a schema or grammar cannot be enforced.
     """
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(f"A request may offer at most {MAX_TOOLS} tools.", param="tools")
-    offers = [
-        await _offer(tool, namespace, param, grammars, max_tokens)
-        for tool, namespace, param in _flatten(tools)
-    ]
-    if isinstance(choice, str):
-        if choice == "required" and not offers:
-            raise InvalidRequest("tool_choice is 'required', but there are no tools.", param="tool_choice")
-        return ResolvedChoice(mode=choice if offers else "none", offers=tuple(offers))
-    if isinstance(choice, AllowedTools):
-        allowed = tuple(offer for offer in offers if any(_matches(offer, one) for one in choice.tools))
-        for one in choice.tools:
-            if not any(_matches(offer, one) for offer in offers):
-                raise InvalidRequest(
-                    f"tool_choice allows a tool that is not offered: {_label(one)}.",
-                    param="tool_choice.tools",
-                )
-        return ResolvedChoice(mode=choice.mode, offers=allowed)
-    wanted = _chosen_name(choice)
-    for offer in offers:
-        if _matches(offer, wanted) or (wanted.type == "shell" and offer.kind == "local_shell"):
-            return ResolvedChoice(mode="required", offers=(offer,))
-    raise InvalidRequest(
-        f"tool_choice names a tool that is not offered: {_label(wanted)}.", param="tool_choice"
+    offers = tuple(
+        [
+            await _offer(tool, namespace, param, grammars, max_tokens)
+            for tool, namespace, param in _flatten(tools)
+        ]
     )
+    if isinstance(choice, str):
+        mode: str = choice
+    elif isinstance(choice, AllowedTools):
+        mode = choice.mode
+        offers = tuple(
+            offer for offer in offers if any(is_meant(one, offer.choice_name) for one in choice.tools)
+        )
+    else:
+        mode, wanted = "required", chosen_name(choice)
+        offers = tuple(offer for offer in offers if is_meant(wanted, offer.choice_name))[:1]
+    return ResolvedChoice(mode=mode if offers else "none", offers=offers)
 
 
 def _flatten(
@@ -149,32 +145,6 @@ async def _offer(
     name, description, schema = built_in(tool)
     grammar = await grammars.for_schema(schema, param, max_tokens)
     return OfferedTool(kind=name, name=name, description=description, schema=schema, grammar=grammar)
-
-
-def _chosen_name(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoice) -> ToolName:
-    match choice:
-        case FunctionChoice():
-            return ToolName(type="function", name=choice.name, namespace=choice.namespace)
-        case CustomChoice():
-            return ToolName(type="custom", name=choice.name, namespace=choice.namespace)
-        case ShellChoice():
-            return ToolName(type="shell")
-        case ApplyPatchChoice():
-            return ToolName(type="apply_patch")
-
-
-def _matches(offer: OfferedTool, name: ToolName) -> bool:
-    if name.type == "namespace":
-        return offer.namespace == name.name
-    if offer.kind != name.type:
-        return False
-    if name.namespace and offer.namespace != name.namespace:
-        return False
-    return not name.name or name.name in (offer.name, offer.qualified_name)
-
-
-def _label(name: ToolName) -> str:
-    return f"{name.type} '{name.name}'" if name.name else name.type
 
 
 # --- what the model is told ------------------------------------------------------------------------------------------
