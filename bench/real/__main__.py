@@ -1,11 +1,15 @@
-"""Score a job on real code: ``python -m bench.real reviews|tests [OPTIONS]``; ``--help`` after the name lists the options."""
+"""Score a job on real code: ``python -m bench.real reviews|tests|own [OPTIONS]``; ``--help`` after the name lists the options."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-JOBS = {"reviews": "bench.real.review_bench", "tests": "bench.real.testgen_bench"}
+JOBS = {
+    "reviews": "bench.real.review_bench",
+    "tests": "bench.real.testgen_bench",
+    "own": "bench.real.own_bench",
+}
 """Name of a job -> the module whose ``main`` takes the rest of the command line."""
 
 

@@ -35,7 +35,7 @@ def review_case(case: Case, seconds: float, *, types: bool) -> Row:
         case.kind,
         case.subject,
         case.aside,
-        remarks=tuple(map(_remark, report.findings)),
+        remarks=tuple(map(remark, report.findings)),
         others=reports(files, case.root, types=types) if case.kind != "fix" else {},
         seconds=spent,
         cpu=cpu,
@@ -46,7 +46,8 @@ def review_case(case: Case, seconds: float, *, types: bool) -> Row:
     )
 
 
-def _remark(finding: Finding) -> Remark:
+def remark(finding: Finding) -> Remark:
+    """A finding as a row keeps it."""
     place = finding.place
     severity, evidence = str(finding.severity), str(finding.evidence.kind)
     return Remark(

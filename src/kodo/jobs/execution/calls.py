@@ -2,9 +2,10 @@
 
 import ast
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from textwrap import indent
 
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import IN_LOOP, Call
 from kodo.jobs.execution.worker.fixtures import MOCK
 from kodo.jobs.execution.worker.load import LIBRARY
 
@@ -96,11 +97,24 @@ def command(
     if seeded:
         lines += ["import random", "random.seed(0)"]
     shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)
-    code = ("\n" if any("\n" in line for line in setup) else "; ").join(
-        [*dict.fromkeys(lines), *setup, f"print(repr({shown}))"]
-    )
+    if wrap == IN_LOOP:
+        code = "\n".join([*dict.fromkeys([*lines, "import asyncio, inspect"]), *_in_loop(setup, expression)])
+    else:
+        code = ("\n" if any("\n" in line for line in setup) else "; ").join(
+            [*dict.fromkeys(lines), *setup, f"print(repr({shown}))"]
+        )
     prefix = f"PYTHONPATH={shlex.quote(path)} " if path not in ("", ".") else ""
     return f"{prefix}python -c {shlex.quote(code)}"
+
+
+def _in_loop(setup: Iterable[str], expression: str) -> list[str]:
+    """Statements that make a call in a running event loop and print its result."""
+    body = [
+        *setup,
+        f"result = {expression}",
+        "print(repr(await result if inspect.iscoroutine(result) else result))",
+    ]
+    return ["async def main():", *(indent(line, "    ") for line in body), "asyncio.run(main())"]
 
 
 def _names(sources: list[str]) -> set[str]:

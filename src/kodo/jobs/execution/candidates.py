@@ -29,7 +29,7 @@ from kodo.jobs.execution.call_arguments import (
 )
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
-from kodo.jobs.execution.mocks import MOCK, asked_answers, late_attributes, of_class
+from kodo.jobs.execution.mocks import asked_answers, awaitable, late_attributes, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
@@ -67,6 +67,9 @@ _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
+_MOSTLY = (
+    6  # of the values for an annotation with a class of which nothing is known, mocks, to one of each guess
+)
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -344,8 +347,11 @@ class CandidateGenerator:
         if is_kind(param.name, param.annotation):
             return ParamType("union", (KIND, *members(type_)))
         if type_.kind == "class" and type_.text in self._module.foreign_classes:
-            return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text))))
-        return ParamType("union", (MOCK, *members(type_))) if param.talked_to else type_
+            return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text, param.awaited))))
+        if not param.talked_to:
+            return type_
+        made = (awaitable(param.awaited),) * (_MOSTLY if param.annotation else 1)
+        return ParamType("union", (*made, *members(type_)))
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]

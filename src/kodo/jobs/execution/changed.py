@@ -5,6 +5,7 @@ import copy
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
@@ -168,12 +169,13 @@ def _callers(
     return out
 
 
-def _used(node: ast.AST) -> set[str]:
-    """The names and attributes that a function's code mentions."""
+@lru_cache(maxsize=8192)
+def _used(node: ast.AST) -> frozenset[str]:
+    """The names and attributes that a function's code mentions; kept, as each question about a change asks for it."""
     inner = list(ast.walk(node))
-    return {one.id for one in inner if isinstance(one, ast.Name)} | {
+    return frozenset(one.id for one in inner if isinstance(one, ast.Name)) | frozenset(
         one.attr for one in inner if isinstance(one, ast.Attribute)
-    }
+    )
 
 
 def _differs(before: Sequence[FunctionNode], after: Sequence[FunctionNode]) -> bool:

@@ -175,10 +175,16 @@ def _absolute(statement: ast.ImportFrom, module: str, *, is_package: bool) -> st
     return ".".join([*parents, *((statement.module,) if statement.module else ())])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _parsed(path: Path) -> ast.Module | None:
-    """The tree of a file; None for one that is too large or does not parse."""
+    """The tree of a file, which nobody changes; None for one that is too large or does not parse."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8")) if path.stat().st_size <= _MAX_BYTES else None
+        return _tree(path.read_text(encoding="utf-8")) if path.stat().st_size <= _MAX_BYTES else None
     except (OSError, SyntaxError, UnicodeDecodeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=512)
+def _tree(text: str) -> ast.Module:
+    """One tree for a text, as most files are the same in both versions of a project."""
+    return ast.parse(text)

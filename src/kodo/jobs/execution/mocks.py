@@ -15,6 +15,9 @@ from kodo.jobs.execution.param_types import ParamType
 
 MOCK = ParamType("mock")
 SOURCE = "mock.MagicMock()"
+_ANSWERS = (
+    "mock.AsyncMock(return_value=mock.MagicMock())"  # by itself it would give what only has methods to await
+)
 _NAMES = re.compile(
     r"(?:^|_)(?:app|application|request|req|response|stream|sock|socket|connection|conn|handler|server|client|session|"
     r"transport|protocol|loop|parent|context|ctx|environment|delegate|writer|reader|backend|engine|controller|manager)$"
@@ -97,9 +100,21 @@ def asked_answers(used: ast.AST) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def of_class(name: str) -> str:
-    """A mock that passes for an instance of a class."""
-    return f"mock.MagicMock(__class__={name})"
+def of_class(name: str, awaited: Iterable[str] = ()) -> str:
+    """A mock that passes for an instance of a class; the calls ``awaited`` of it can be awaited."""
+    return _written([f"__class__={name}"], awaited)
+
+
+def awaitable(awaited: Iterable[str]) -> ParamType:
+    """A mock whose calls ``awaited`` can be awaited."""
+    return ParamType("literal", text=_written([], awaited)) if awaited else MOCK
+
+
+def _written(given: list[str], awaited: Iterable[str]) -> str:
+    plain = [one for one in awaited if one.isidentifier()]
+    dotted = [f"{one!r}: {_ANSWERS}" for one in awaited if not one.isidentifier()]
+    named = [f"{one}={_ANSWERS}" for one in plain]
+    return f"mock.MagicMock({', '.join([*given, *named, *(['**{' + ', '.join(dotted) + '}'] if dotted else [])])})"
 
 
 def _told_apart(name: str, used: ast.AST) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ Origin = Literal[
 ]  # fmt: skip
 INDIRECT: frozenset[Origin] = frozenset({"document", "follow-up", "package"})
 """Origins of calls whose result is not that of the function they are counted for, so that nothing stated is asked of it."""
+IN_LOOP = "event loop"
+"""How a call was read that needs a running event loop for its inputs."""
 Basis = Literal["example", "docstring", "types", "code"]
 
 

@@ -198,6 +198,11 @@ class ParamType:
             self.kind == "union" and any(arg.nullable for arg in self.args)
         )
 
+    @property
+    def only_none(self) -> bool:
+        """Whether None is its only value: the other parts of an annotation are classes of which nothing is known."""
+        return self.kind == "none" or (self.kind == "union" and all(arg.only_none for arg in self.args))
+
 
 ANY = ParamType("any")
 

@@ -10,6 +10,7 @@ import ast
 import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from kodo.jobs.execution.param_types import ParamType, from_annotation
@@ -96,7 +97,23 @@ def read_scope(
     aliases: Mapping[str, ast.expr] = MappingProxyType({}),
 ) -> Scope:
     """The scope of a module; ``foreign`` are the names it imports that are known to be classes, ``aliases`` those of types."""
-    classes = frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)) | foreign
+    classes = _classes(tree) | foreign
+    return Scope(classes, dict(aliases) | _aliases(tree, classes), _imported_types(tree))
+
+
+@lru_cache(maxsize=512)
+def aliases_of(tree: ast.Module) -> Mapping[str, ast.expr]:
+    """The types that a module gives names to. Kept, as the modules of one change import the same ones."""
+    return MappingProxyType(_aliases(tree, _classes(tree)))
+
+
+def _classes(tree: ast.Module) -> frozenset[str]:
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+@lru_cache(maxsize=512)
+def _imported_types(tree: ast.Module) -> frozenset[str]:
+    """The names that a module imports from modules of types."""
     imported: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in _TYPE_MODULES:
@@ -107,7 +124,7 @@ def read_scope(
                 for alias in node.names
                 if alias.name in _TYPE_MODULES
             }
-    return Scope(classes, dict(aliases) | _aliases(tree, classes), frozenset(imported))
+    return frozenset(imported)
 
 
 def _aliases(tree: ast.Module, classes: frozenset[str]) -> dict[str, ast.expr]:

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from kodo.jobs.execution.asked_types import questions
+from kodo.jobs.execution.awaited_calls import awaited_calls
 from kodo.jobs.execution.imports import ImportedClass, Importer, dotted_classes, imported_names
 from kodo.jobs.execution.keyword_options import options_read
 from kodo.jobs.execution.mocks import is_talked_to
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.sandboxed import site_packages
-from kodo.jobs.execution.scope import Scope, read_scope
+from kodo.jobs.execution.scope import Scope, aliases_of, read_scope
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
+ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "model", "abstract"]
+"""A named tuple is any class whose constructor takes its fields because of its base, a model one that takes them by name alone."""
 _MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
 _DUNDERS = frozenset(
     [
@@ -59,6 +61,12 @@ _READ_ITERABLES = frozenset(
 )  # fmt: skip
 """Functions that read an iterable: what each of the values is that one of them is mapped over."""
 
+_OF_FIELDS = frozenset({"dataclass", "define", "mutable", "frozen", "attrs"})
+"""Decorators that make a constructor of a class's fields."""
+_FIELD = frozenset({"field", "Field"})
+"""Functions that describe one field."""
+_MAX_BASES = 5
+
 # A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
 _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamType("int"),)))
 
@@ -67,7 +75,8 @@ _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamT
 class Param:
     """One parameter. ``typed`` says whether ``type`` comes from an annotation, and so may be relied on; ``annotation`` is its text.
 
-    ``talked_to``: nothing is known of its type, but that it is an object whose methods are called.
+    ``talked_to``: nothing is known of its type, but that it is an object whose methods are called. ``awaited``: its calls that the
+    code awaits.
     """
 
     name: str
@@ -79,6 +88,7 @@ class Param:
     positional_only: bool = False
     annotation: str = ""
     talked_to: bool = False
+    awaited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class TargetModule:
         """What the names in the module's annotations mean."""
         aliases: dict[str, ast.expr] = {}
         for tree in Importer((self.import_root,)).sources(self.path, self.tree, self.name):
-            aliases |= read_scope(tree).aliases
+            aliases |= aliases_of(tree)
         return read_scope(self.tree, frozenset(self._foreign), aliases)
 
     @cached_property
@@ -144,15 +154,11 @@ class TargetModule:
     @cached_property
     def foreign_classes(self) -> dict[str, Class]:
         """The classes that the module imports and whose source is in the project or its environment, by name."""
-        out: dict[str, Class] = {}
-        for name, found in self._foreign.items():
-            others = {node.name: node for node in found.tree.body if isinstance(node, ast.ClassDef)}
-            scope = read_scope(found.tree, frozenset(self._foreign))
-            bases: dict[str, Class] = {}
-            for base in _ancestors(found.node, others):
-                bases[base.name] = _read_class(base, scope, bases)
-            out[name] = _read_class(found.node, scope, bases)
-        return out
+        known = frozenset(self._foreign)
+        return {
+            name: _read_imported(found, self._importer, known, _MAX_BASES)
+            for name, found in self._foreign.items()
+        }
 
     @cached_property
     def imported(self) -> dict[str, str]:
@@ -165,9 +171,12 @@ class TargetModule:
         return self.foreign_classes | self.classes
 
     @cached_property
+    def _importer(self) -> Importer:
+        return Importer(tuple(dict.fromkeys((self.import_root, self.root, *site_packages(self.root)))))
+
+    @cached_property
     def _foreign(self) -> dict[str, ImportedClass]:
-        folders = tuple(dict.fromkeys((self.import_root, self.root, *site_packages(self.root))))
-        importer = Importer(folders)
+        importer = self._importer
         found = {
             name: importer.imported_class(name, self.path, self.tree, self.name)
             for name in imported_names(self.tree)
@@ -456,7 +465,7 @@ def _read_param(
     owner: Sequence[ast.stmt] = (),
 ) -> Param:
     type_, typed = scope.type_of(arg.annotation)
-    talked_to = False
+    talked_to = not typed and type_ is not None and type_.only_none
     if type_ is None and default is not None:
         type_ = from_value(default)
     if type_ == ANY:  # the annotation leaves it open, the name or the body may not
@@ -477,19 +486,21 @@ def _read_param(
         keyword_only,
         annotation=ast.unparse(arg.annotation) if arg.annotation else "",
         talked_to=talked_to,
+        awaited=awaited_calls(arg.arg, body, owner),
     )
 
 
-def _ancestors(node: ast.ClassDef, others: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
-    """The base classes of a class in its own file, the farthest first."""
-    out: list[ast.ClassDef] = []
-    names = [base.id for base in node.bases if isinstance(base, ast.Name)]
-    while names and len(out) < len(others):
-        base = others.get(names.pop(0))
-        if base is not None and base is not node and base not in out:
-            out.insert(0, base)
-            names += [one.id for one in base.bases if isinstance(one, ast.Name)]
-    return out
+def _read_imported(found: ImportedClass, importer: Importer, known: frozenset[str], depth: int) -> Class:
+    """A class of another module, with what it inherits from classes of its own file and of files that this imports from, at most
+    ``depth`` of them above one another.
+    """
+    bases: dict[str, Class] = {}
+    for base in found.node.bases if depth else ():
+        if isinstance(base, ast.Name):
+            above = importer.imported_class(base.id, found.path, found.tree, found.module)
+            if above is not None and above.node is not found.node:
+                bases[base.id] = _read_imported(above, importer, known, depth - 1)
+    return _read_class(found.node, read_scope(found.tree, known), bases)
 
 
 def _read_class(node: ast.ClassDef, scope: Scope, known: Mapping[str, Class]) -> Class:
@@ -498,7 +509,7 @@ def _read_class(node: ast.ClassDef, scope: Scope, known: Mapping[str, Class]) ->
     bases = [known[name] for name in names if name in known]
     kind = _class_kind(node)
     if kind == "plain":
-        kind = next((one.kind for one in bases if one.kind in ("enum", "namedtuple")), kind)
+        kind = next((one.kind for one in bases if one.kind in ("enum", "namedtuple", "model")), kind)
     members = _enum_members(node) if kind == "enum" else ()
     init = () if kind == "enum" else _constructor_params(node, kind, scope, bases)
     return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno, names)
@@ -512,9 +523,11 @@ def _constructor_params(
     constructor = own.get("__init__") or own.get("__new__")
     if constructor is not None:
         return _read_params(constructor, scope, skip_first=True, owner=node.body)
-    if kind in ("dataclass", "namedtuple"):
+    if kind in ("dataclass", "namedtuple", "model"):
+        by_name = kind == "model" or _takes_keywords_only(node)
+        fields = [replace(one, keyword_only=by_name) for one in _read_fields(node, scope)]
         inherited = {param.name: param for one in bases for param in one.init}
-        return tuple((inherited | {param.name: param for param in _read_fields(node, scope)}).values())
+        return tuple((inherited | {param.name: param for param in fields}).values())
     return next((one.init for one in bases if one.init), ())
 
 
@@ -522,13 +535,25 @@ def _class_kind(node: ast.ClassDef) -> ClassKind:
     bases = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
     if bases & {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}:
         return "enum"
-    if "dataclass" in {_decorator(one) for one in node.decorator_list}:
+    if _OF_FIELDS & {_decorator(one) for one in node.decorator_list}:
         return "dataclass"
     if bases & {"NamedTuple", "Struct"}:
         return "namedtuple"
+    if bases & {"BaseModel", "BaseSettings"}:
+        return "model"
     methods = [item for item in node.body if isinstance(item, FunctionNode)]
     marks = {_decorator(one) for method in methods for one in method.decorator_list}
     return "abstract" if "abstractmethod" in marks or bases & {"Protocol", "TypedDict"} else "plain"
+
+
+def _takes_keywords_only(node: ast.ClassDef) -> bool:
+    """Whether a class says that its fields are given by name, in its own statement or in its decorator."""
+    made = [one for one in node.decorator_list if isinstance(one, ast.Call)]
+    given = [*node.keywords, *(keyword for one in made for keyword in one.keywords)]
+    return any(
+        one.arg == "kw_only" and isinstance(one.value, ast.Constant) and one.value.value is True
+        for one in given
+    )
 
 
 def _enum_members(node: ast.ClassDef) -> tuple[str, ...]:
@@ -541,19 +566,33 @@ def _read_fields(node: ast.ClassDef, scope: Scope) -> tuple[Param, ...]:
     annotated = [
         one for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
     ]
-    fields = [_read_field(one, scope) for one in annotated if "ClassVar" not in ast.unparse(one.annotation)]
+    fields = [
+        _read_field(one, scope, node.body)
+        for one in annotated
+        if "ClassVar" not in ast.unparse(one.annotation)
+    ]
     return tuple(one for one in fields if one.default != "field(init=False)")
 
 
-def _read_field(item: ast.AnnAssign, scope: Scope) -> Param:
+def _first_is_default(call: ast.Call) -> bool:
+    """Whether a field's description begins with its default, as that of a model's field may."""
+    first = call.args[0] if call.args else None
+    return first is not None and not (isinstance(first, ast.Constant) and first.value is Ellipsis)
+
+
+def _read_field(item: ast.AnnAssign, scope: Scope, owner: Sequence[ast.stmt]) -> Param:
     type_, typed = scope.type_of(item.annotation)
     default = ast.unparse(item.value) if item.value else None
-    if isinstance(item.value, ast.Call) and _decorator(item.value) == "field":
+    if isinstance(item.value, ast.Call) and _decorator(item.value) in _FIELD:
         given = {keyword.arg: keyword.value for keyword in item.value.keywords}
         off = given.get("init")
         if isinstance(off, ast.Constant) and off.value is False:
             default = "field(init=False)"
-        elif not given.keys() & {"default", "default_factory"}:
+        elif not given.keys() & {"default", "default_factory", "factory"} and not _first_is_default(
+            item.value
+        ):
             default = None
     assert isinstance(item.target, ast.Name)  # noqa: S101 - the caller asked
-    return Param(item.target.id, type_ or ANY, typed, default, keyword_only=False)
+    talked_to = not typed and (type_ is None or type_.only_none)
+    awaited = awaited_calls(item.target.id, (), owner)
+    return Param(item.target.id, type_ or ANY, typed, default, talked_to=talked_to, awaited=awaited)

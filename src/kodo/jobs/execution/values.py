@@ -276,7 +276,7 @@ class Values:
             return shown[0] if plain else self.rng.choice(shown)
         known = self.concrete(name)
         if known is None or depth > 3:
-            return "None"
+            return self._stand_in(name)
         name = known.name
         if known.kind == "enum":
             return (
@@ -285,6 +285,12 @@ class Values:
                 else "None"
             )
         return f"{name}({', '.join(self._constructor_arguments(known, depth, plain=plain))})"
+
+    def _stand_in(self, name: str) -> str:
+        """What is given in the place of an instance that cannot be made."""
+        if self.mocked is None:
+            return "None"
+        return mocks.of_class(name) if name in self.classes else mocks.SOURCE
 
     def _constructor_arguments(self, known: Class, depth: int, *, plain: bool) -> list[str]:
         """What a constructor must be given, and unless ``plain`` a few of what it may be given, as written in the call."""
@@ -318,8 +324,11 @@ class Values:
         name = param.type.text if param.type.kind == "class" else ""
         is_sure = plain and name not in self.instances  # a known instance may still raise in this version
         if name in self.mocked and (is_sure or self.rng.random() < _MOCKED):
-            return ParamType("literal", text=mocks.of_class(name))
-        return mocks.MOCK if param.talked_to else param.type
+            return ParamType("literal", text=mocks.of_class(name, param.awaited))
+        if not param.talked_to:
+            return param.type
+        made = mocks.awaitable(param.awaited)
+        return ParamType("union", (made, param.type)) if param.type.only_none and not plain else made
 
     def wants(self, name: str) -> bool:
         """Whether an optional parameter in focus gets a value this time."""

@@ -185,6 +185,12 @@ class _Module:
     affected: Mapping[str, Affected]
     values: Sequence[str]
 
+    @property
+    def in_both(self) -> list[str]:
+        """The functions to run that both versions have."""
+        both = self.before.every_function.keys() & self.after.every_function.keys()
+        return [name for name in self.affected if name in both]
+
 
 def _read_modules(
     files: Sequence[ChangedFile], made: Trees, found: Behaviour, end: float
@@ -260,17 +266,25 @@ class _Comparison:
             )  # fmt: skip
             tests.begin()
             names = [name for name, _ in job.groups]
+            left, without_calls = dict.fromkeys(module.in_both), []
             calls = _until(
                 end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
             for group in _while(comparing, _until(end - _FOR_INPUTS * room, self._inputs(module))):
                 if not _has_time(file, end, found):
+                    left.clear()
                     break
-                groups.add(group)
-                names.append(group[0])
+                left.pop(group[0], None)
+                if group[1]:
+                    groups.add(group)
+                    names.append(group[0])
+                elif group[0] in module.in_both:
+                    without_calls.append(group[0])
                 for call in itertools.islice(calls, _WRITTEN_TOGETHER):
                     outgoing.add(call)
                 tests.hand_over()
+            names += left
+            was_cut = not comparing.done()
             groups.end()
             for call in _while(comparing, calls):
                 outgoing.add(call)
@@ -286,7 +300,11 @@ class _Comparison:
                 return
         compared = [answer for answer in answers if isinstance(answer, Compared)]
         _count(file, compared, found)
-        if out := list(dict.fromkeys(_without_answer(answers, names))):
+        is_shown = any(one.differences for one in compared)
+        unread = left if was_cut or not is_shown else ()  # what is shown ends a comparison before all is read
+        if without_calls:
+            found.not_run.append(f"{file.path}: no call could be made up for {', '.join(without_calls)}")
+        if out := list(dict.fromkeys((*_without_answer(answers, names), *unread))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
         found.candidates[file.path] = remarks(
             file, module.after, module.affected, compared, self.files, module.values, self.said
@@ -400,7 +418,10 @@ def _groups(
     lines: Iterable[str],
     instances: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
-    """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
+    """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most.
+
+    A function of which no call can be made comes without any.
+    """
     affected = list(affected)
     are_many = len(affected) > _MANY
     makers = _generators(before, after, affected, lines, instances)
@@ -416,14 +437,13 @@ def _groups(
                 (new if function.qualname in after.every_function else old).calls(function, count)
             )
         else:
-            continue
+            calls = []
         earlier = before.every_function.get(function.qualname)
         if earlier is not None and one.depth == 0 and not (are_many and _is_same(earlier, function)):
             calls = _in_turn(calls, old.calls(earlier, count))
         if one.depth == 0 and has_other_decorators(function.qualname, before, after):
             calls = [state_of(function.qualname), *calls]
-        if calls:
-            yield function.qualname, tuple(_numbered(calls))
+        yield function.qualname, tuple(_numbered(calls))
 
 
 def _numbered(calls: Sequence[Call]) -> Iterator[Call]:

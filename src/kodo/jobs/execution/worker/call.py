@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
-from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.model import IN_LOOP, Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.conform import conforms
 from kodo.jobs.execution.worker.entered import EnteredFunctions
@@ -91,6 +91,8 @@ class Ran:
     before: dict[str, str] = field(default_factory=dict)
     originals: dict[str, object] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
+    has_begun: bool = False
+    """Whether the inputs are made."""
     uncopied: bool = False
     """Whether there is no copy of an input as it was, so that nothing can be said of what a call did to it."""
 
@@ -153,10 +155,12 @@ def run_call(
     *,
     originals: bool = True,
     parts: bool = False,
+    in_loop: bool = False,
     limit: Callable[[float], contextlib.AbstractContextManager[None]] = time_limit,
 ) -> Ran:
     """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were;
-    ``parts``: read the iterators in a tuple that is returned; ``limit``: the clock that ``seconds`` are of.
+    ``parts``: read the iterators in a tuple that is returned; ``in_loop``: make it all in a running event loop where it needs one;
+    ``limit``: the clock that ``seconds`` are of.
 
     Raises:
         TooLong: it was not done after ``seconds``.
@@ -165,46 +169,76 @@ def run_call(
     ran = Ran()
     output = io.StringIO()
     with limit(seconds), contextlib.redirect_stdout(output):
-        try:
-            for at, arg in enumerate(call.args):
-                space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
-                if originals:
-                    _keep(f"_{at}", space[f"_{at}"], ran)
-        except TooLong:
-            raise
-        except BaseException as error:  # noqa: BLE001 - generated code may raise anything
-            raise Unusable(f"its inputs cannot be made: {type(error).__name__}") from None
-        _set_up(call, space, ran)
-        forget(call, space)
-        output.seek(0)
-        output.truncate()
-        ran.before = state(call, space, defined)
+
+        def begin() -> object:
+            """Make the inputs, and with these the call."""
+            _make_arguments(call, space, ran, originals=originals)
+            _set_up(call, space, ran)
+            forget(call, space)
+            output.seek(0)
+            output.truncate()
+            ran.before = state(call, space, defined)
+            ran.has_begun = True
+            sys.settrace(arcs if arcs is not None else previous)
+            return eval(call.expression, space)  # noqa: S307 - in the sandbox; running it is the point
+
         previous = sys.gettrace()
-        if arcs is not None:
-            sys.settrace(arcs)
         try:
-            result = eval(call.expression, space)  # noqa: S307 - in the sandbox; running it is the point
-            if inspect.iscoroutine(result):
-                ran.wrap = "asyncio.run"
-                result = _run_async(result)
-            elif inspect.isasyncgen(result):
-                ran.wrap = "async list"
-                result = _run_async(_first_items(result))
-            elif isinstance(result, Iterator):
-                ran.wrap = "list"
-                result = list(itertools.islice(result, _LONGEST_ITERATOR + 1))
-            elif parts and _holds_iterators(result):
-                ran.wrap = "each list"
-                result = [list(itertools.islice(one, _LONGEST_ITERATOR + 1)) for one in result]
-            ran.result = result
-        except TooLong:
+            try:
+                ran.result = _read(begin(), ran, parts=parts)
+            except RuntimeError as error:
+                if not (in_loop and _lacks_loop(error)):
+                    raise
+                sys.settrace(previous)
+                ran.wrap, ran.has_begun, ran.skipped = IN_LOOP, False, []
+                ran.result = _run_async(_awaited(begin))
+        except (TooLong, Unusable):
             raise
         except BaseException as error:  # noqa: BLE001 - generated code may raise anything, and a test may assert it
+            if not ran.has_begun:
+                raise Unusable(f"its inputs cannot be made: {type(error).__name__}") from None
             ran.error = error
         finally:
             sys.settrace(previous)
     ran.output = output.getvalue()
     return ran
+
+
+def _make_arguments(call: Call, space: dict[str, object], ran: Ran, *, originals: bool) -> None:
+    for at, arg in enumerate(call.args):
+        space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
+        if originals:
+            _keep(f"_{at}", space[f"_{at}"], ran)
+
+
+def _read(result: object, ran: Ran, *, parts: bool) -> object:
+    """What a call gave, with what it promises: a coroutine is awaited, items are taken from iterators."""
+    if inspect.iscoroutine(result):
+        ran.wrap = "asyncio.run"
+        return _run_async(result)
+    if inspect.isasyncgen(result):
+        ran.wrap = "async list"
+        return _run_async(_first_items(result))
+    if isinstance(result, Iterator):
+        ran.wrap = "list"
+        return list(itertools.islice(result, _LONGEST_ITERATOR + 1))
+    if parts and _holds_iterators(result):
+        ran.wrap = "each list"
+        return [list(itertools.islice(one, _LONGEST_ITERATOR + 1)) for one in result]
+    return result
+
+
+async def _awaited(begin: Callable[[], object]) -> object:
+    """What a call gives that is begun while a loop runs."""
+    result = begin()
+    if inspect.iscoroutine(result):
+        return await result
+    return await _first_items(result) if inspect.isasyncgen(result) else result
+
+
+def _lacks_loop(error: RuntimeError) -> bool:
+    """Whether something was made that belongs to a running event loop, such as a future."""
+    return "no running event loop" in str(error) or "not currently running on any" in str(error).lower()
 
 
 def _keep(name: str, value: object, ran: Ran) -> None:
@@ -243,7 +277,9 @@ def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
             exec(statement, space)  # noqa: S102 - in the sandbox; running it is the point
         except TooLong:
             raise
-        except BaseException as error:  # noqa: BLE001 - generated code may raise anything
+        except BaseException as error:
+            if isinstance(error, RuntimeError) and _lacks_loop(error):
+                raise
             if not (call.receiver and statement.startswith(f"{call.receiver}.")):
                 made = (
                     statement.partition("=")[2].strip().partition("(")[0]

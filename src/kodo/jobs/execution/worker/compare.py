@@ -157,6 +157,7 @@ class _Comparison:
         """The functions that there was no time for, or not for all of their calls, and that nothing showed."""
         if self._both.all_shown():
             return ()
+        self._receive_groups()
         return tuple(dict.fromkeys((*self._changed.left(), *self._callers.left(), *self._values.left())))
 
     def _kinds(self) -> dict[str, _Calls]:
@@ -177,14 +178,17 @@ class _Comparison:
         if time.monotonic() < self._looked + _GATHER_SECONDS or self._was_complete:
             return
         self._looked = time.monotonic()
-        for _, groups in self._groups.read():
-            for name, calls in groups:
-                self._put(name, calls)
+        self._receive_groups()
         for source, tests in self._incoming.read():
             self._read_tests(f"tests: {source}", tests)
         self._was_complete = self._is_complete()
         if self._was_complete:
             self._varied.begin_anew()
+
+    def _receive_groups(self) -> None:
+        for _, groups in self._groups.read():
+            for name, calls in groups:
+                self._put(name, calls)
 
     def _put(self, name: str, calls: tuple[Call, ...]) -> None:
         is_changed = name in self._job.roots or not self._job.roots

@@ -24,6 +24,7 @@ from typing import Any
 
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.data_fields import data_fields
 from kodo.jobs.execution.worker.local_definitions import Definition, LocalDefinitions
 from kodo.jobs.execution.worker.places import Places
 
@@ -331,14 +332,12 @@ def resolve(module: str, qualname: str) -> object:
 
 
 def _fields(value: Any) -> tuple[list[object], dict[str, object]] | None:
-    """The arguments that make plain data again: named tuples, dataclasses, attrs classes, kinds of texts and numbers."""
+    """The arguments that make plain data again: named tuples, classes of fields, kinds of texts and numbers."""
     kind = type(value)
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return list(value), {}
-    if dataclasses.is_dataclass(kind):
-        return [], {one.name: getattr(value, one.name) for one in dataclasses.fields(kind) if one.init}
-    if (made := getattr(kind, "__attrs_attrs__", None)) is not None:
-        return [], {one.alias: getattr(value, one.name) for one in made if one.init}
+    if (named := data_fields(value)) is not None:
+        return [], named
     if isinstance(value, BaseException) and kind.__init__ in _EXCEPTION_INITS:
         return list(value.args), {}
     base: Any

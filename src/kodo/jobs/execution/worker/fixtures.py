@@ -21,7 +21,7 @@ TEST_FIXTURES = ("capsys", *FIXTURES, "tmpdir")
 """Those that calls out of a project's tests may name."""
 MOCK = "mock"
 _MOCK_MODULE = "unittest.mock"
-_OWN = re.compile(r"\bmock\.(?:MagicMock|ANY)\b")
+_OWN = re.compile(r"\bmock\.(?:MagicMock|AsyncMock|ANY)\b")
 
 
 def needed(call: Call) -> tuple[str, ...]:

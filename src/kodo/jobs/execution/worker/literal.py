@@ -13,6 +13,8 @@ import types
 import uuid
 from collections.abc import Mapping
 
+from kodo.jobs.execution.worker.data_fields import data_fields
+
 _DEPTH = 12
 _LENGTH = 2000
 
@@ -114,17 +116,11 @@ def _type_name(value: type, defined: Mapping[str, object]) -> str:
 
 
 def _instance(value: object, defined: Mapping[str, object], depth: int) -> str:
-    """An instance of a dataclass or a class of the module whose equality is by value."""
+    """An instance of a class of fields whose equality is by value."""
     kind = type(value)
-    if kind.__name__ not in defined or kind.__eq__ is object.__eq__:
-        raise NoSource(f"a {kind.__name__} cannot be written down")
-    fields = getattr(kind, "__dataclass_fields__", None)
-    if isinstance(fields, dict):
-        parts = [
-            f"{name}={_source(getattr(value, name), defined, depth + 1)}"
-            for name, one in fields.items()
-            if one.init
-        ]
+    fields = data_fields(value) if kind.__name__ in defined and kind.__eq__ is not object.__eq__ else None
+    if fields is not None:
+        parts = [f"{name}={_source(one, defined, depth + 1)}" for name, one in fields.items()]
         return f"{kind.__name__}({', '.join(parts)})"
     raise NoSource(f"a {kind.__name__} cannot be written down")
 

@@ -32,6 +32,9 @@ _ACCIDENTS = (
 _LACKING = {AttributeError: "module ", ImportError: "cannot import name ", NameError: "name "}
 """How the messages of errors begin that speak of a name which a module does not have."""
 
+_EXPRESSION = "<string>", "<module>"
+"""The file and the function of an expression that is evaluated."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
@@ -86,7 +89,7 @@ def _outcome(
     random.seed(0)
     start = random.getstate()
     try:
-        ran = run_call(call, space, defined, seconds, None, originals=False)
+        ran = run_call(call, space, defined, seconds, None, originals=False, in_loop=True)
     except TooLong:
         return Outcome(call.id, "timeout")
     except Unusable as reason:
@@ -111,7 +114,7 @@ def _outcome(
         "raises",
         parts,
         accident=isinstance(error, _ACCIDENTS) and not _on_purpose(error),
-        unbound=isinstance(error, TypeError) and _frames(error) <= 2,
+        unbound=isinstance(error, TypeError) and _is_of_call(error),
         lacks_name=_lacks_name(error, root),
         wrap=ran.wrap,
         drawn=drawn,
@@ -130,12 +133,12 @@ def _on_purpose(error: BaseException) -> bool:
     return bool(frames) and (frames[-1].line or "").lstrip().startswith(("raise", "assert"))
 
 
-def _frames(error: BaseException) -> int:
-    """How many frames of code the error went through, that of the worker's own call included."""
-    count, at = 0, error.__traceback__
-    while at is not None:
-        count, at = count + 1, at.tb_next
-    return count
+def _is_of_call(error: BaseException) -> bool:
+    """Whether an error comes from the call's own expression and from no code that this called."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and (at.tb_frame.f_code.co_filename, at.tb_frame.f_code.co_name) == _EXPRESSION
 
 
 def _lacks_name(error: BaseException, root: str) -> bool:

@@ -53,9 +53,14 @@ class SideProcess:
         pipe.flush()
 
     def receive(self) -> dict[int, Outcome]:
-        """The outcomes of the batch by the calls' numbers."""
-        lines = self._lines()
-        return {one.id: one for one in (msgspec.json.decode(line, type=Outcome) for line in lines)}
+        """The outcomes of the batch by the calls' numbers. Raises SideFailed where something else came."""
+        try:
+            found = [msgspec.json.decode(line, type=Outcome) for line in self._lines()]
+        except (
+            msgspec.MsgspecError
+        ) as error:  # whoever runs in the process can write to any file that is open in it
+            raise SideFailed(f"the code under test wrote in the place of its answers: {error}") from error
+        return {one.id: one for one in found}
 
     def wait(self) -> None:
         """Wait until the module is imported. Raises SideFailed where it cannot be."""
