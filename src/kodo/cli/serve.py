@@ -84,6 +84,7 @@ def _have_catalogue_model(settings: Settings, word: str, fetch: bool, lang: Lang
     """
     from kodo.cli.model import fetch_model, one_line_errors
     from kodo.server.http import admin
+    from kodo.server.http.serve import check_settings
 
     with one_line_errors():
         installed = [model.name for model in admin.list_models(settings.home)]
@@ -97,6 +98,7 @@ def _have_catalogue_model(settings: Settings, word: str, fetch: bool, lang: Lang
             f"the model {entry.name} is not installed: `kodo model pull {word}` fetches it",
             ExitCode.BAD_INPUT,
         )
+    check_settings(settings)  # before anything is fetched for a server that would not start
     return fetch_model(settings.home, word, lang=lang).name
 
 
@@ -105,6 +107,7 @@ def _have_default_model(settings: Settings, fetch: bool, lang: Lang | None) -> N
     from kodo.cli.model import fetch_model
     from kodo.server.config import DEFAULT_MODEL
     from kodo.server.http import admin
+    from kodo.server.http.serve import check_settings
 
     if not admin.default_model_missing(settings):
         return
@@ -113,4 +116,5 @@ def _have_default_model(settings: Settings, fetch: bool, lang: Lang | None) -> N
             f"the model {DEFAULT_MODEL} is not installed: `kodo model pull` fetches it (98 MB)",
             ExitCode.BAD_INPUT,
         )
+    check_settings(settings)
     fetch_model(settings.home, lang=lang)

@@ -7,12 +7,13 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from kodo.home import kodo_home
-from kodo.server.config.models import ModelSettings
+from kodo.server.config.limits import LimitSettings
+from kodo.server.config.models import LlamaSettings, ModelSettings
 from kodo.server.config.settings import Settings
 
 
@@ -24,6 +25,13 @@ _CLIENT_TABLES = frozenset({"client", "profiles"})
 """Tables of ``config.toml`` that belong to the client half."""
 _CLIENT_VARIABLES = frozenset({"model"})
 """Of its variables, those whose names are near to one of these settings."""
+
+_INNER: Final = {
+    name: f"{place}.{name}"
+    for table, place in ((ModelSettings, "models.NAME"), (LlamaSettings, "llama"), (LimitSettings, "limits"))
+    for name in table.model_fields
+}
+"""Settings of tables, for a name that stands outside of them."""
 
 
 def load(**overrides: object) -> Settings:
@@ -100,8 +108,12 @@ def _names_at(path: Sequence[str]) -> set[str]:
 def _check_known(names: Iterable[str], known: set[str], prefix: str) -> None:
     for name in names:
         if name not in known:
-            (close,) = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-            raise InvalidSettings(f"Unknown setting {prefix}{name}; did you mean {prefix}{close}?")
+            near = [f"{prefix}{one}" for one in difflib.get_close_matches(name, sorted(known), n=1)]
+            if not near and not prefix:
+                near = [_INNER[one] for one in difflib.get_close_matches(name, _INNER, n=1)]
+            if near:
+                raise InvalidSettings(f"Unknown setting {prefix}{name}; did you mean {near[0]}?")
+            raise InvalidSettings(f"Unknown setting {prefix}{name}. There are: {', '.join(sorted(known))}.")
 
 
 def with_model(settings: Settings, name: str) -> Settings:

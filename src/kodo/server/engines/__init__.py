@@ -46,7 +46,7 @@ async def build(name: str, model: ModelSettings, settings: Settings, files: Mode
         script = load_script(Path(model.target)) if model.target.endswith(".json") else None
         return ScriptedEngine(script, name=name)
     if model.engine == "upstream":
-        return _upstream(name, model)
+        return _upstream(model)
     from kodo.server.engines.llama.options import LlamaOptions
     from kodo.server.engines.llama.process.memory_fit import fit_memory
     from kodo.server.engines.llama.process.supervisor import Supervisor
@@ -88,15 +88,15 @@ def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _upstream(name: str, model: ModelSettings) -> Engine:
+def _upstream(model: ModelSettings) -> Engine:
     from kodo.server.config import TargetSettings
     from kodo.server.engines.upstream.engine import UpstreamEngine
     from kodo.server.engines.upstream.target import TargetOptions
 
     if model.base_url is None and not model.targets:
-        raise ValueError(f'models."{name}".base_url is missing: an upstream model needs its server\'s URL')
+        raise ValueError("base_url is missing: an upstream model needs its server's URL")
     if model.base_url is not None and model.targets:
-        raise ValueError(f'models."{name}" has base_url and targets: give one of them')
+        raise ValueError("it has base_url and targets: give one of them")
     if model.targets:
         servers = model.targets
     else:

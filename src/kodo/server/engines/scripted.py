@@ -123,7 +123,10 @@ def load_script(path: Path) -> Script:
         OSError: the file cannot be read.
         ValueError: it is not a valid script; the message names the place.
     """
-    return msgspec.json.decode(path.read_bytes(), type=Script)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Script)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} is not a script: {error}") from error
 
 
 def count_tokens(text: str) -> int:

@@ -136,7 +136,7 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
         known = next((entry for entry in engines if entry[0] == model), None)
         if known is None:
             registry = Registry(settings.home)
-            started = await build(name, model, settings, registry)
+            started = await _built(name, model, settings, registry)
             stack.push_async_callback(started.stop)
             await started.start()
             card = await started.card()
@@ -146,6 +146,23 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
         card = _with_sampling(await engine.card(), model)
         backends[name] = Backend(name=name, engine=engine, admission=admission, settings=model, card=card)
     return backends
+
+
+async def _built(name: str, model: ModelSettings, settings: Settings, registry: Registry) -> Engine:
+    """The engine of a model, which is not started yet.
+
+    Raises:
+        ServiceError: its settings are wrong, or a file that they name cannot be read; the message names the model.
+        WeightsError: its weights cannot be had.
+    """
+    try:
+        return await build(name, model, settings, registry)
+    except OSError as error:
+        raise ServiceError(
+            f'Setting models."{name}": {error.filename} cannot be read: {error.strerror}'
+        ) from error
+    except ValueError as error:
+        raise ServiceError(f'Setting models."{name}": {error}') from error
 
 
 def _with_sampling(card: ModelCard, model: ModelSettings) -> ModelCard:

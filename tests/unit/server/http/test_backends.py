@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from pathlib import Path
 
 import psutil
@@ -11,12 +12,12 @@ import pytest
 from tests.serving import MODEL, served, settings
 from tests.tiny_model import write_tiny_model
 
-from kodo.server.config import ModelSettings, Settings
+from kodo.server.config import ModelSettings, Settings, TargetSettings
 from kodo.server.engines import build
 from kodo.server.engines.llama.process import supervisor
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.http.backends import open_resources
-from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
+from kodo.server.lifecycle.errors import EngineUnavailable, ServiceError, StoreFailed
 from kodo.server.store.sqlite import SqliteStore
 
 
@@ -116,3 +117,33 @@ async def test_sampling_of_the_settings_is_what_a_response_shows(tmp_path: Path)
         chosen = (await http.post("/v1/responses", json={**body, "temperature": 1})).json()
     assert (shown["temperature"], shown["top_p"]) == (0.2, 0.9)
     assert (chosen["temperature"], chosen["top_p"]) == (1.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (ModelSettings(engine="upstream", target="m"), "base_url is missing"),
+        (
+            ModelSettings(
+                engine="upstream", base_url="http://a/v1", targets=(TargetSettings(base_url="http://b/v1"),)
+            ),
+            "base_url and targets",
+        ),
+        (
+            ModelSettings(engine="upstream", base_url="http://a/v1", target="m", profile="none_such"),
+            "unknown upstream profile 'none_such'",
+        ),
+        (ModelSettings(engine="scripted", target="/none/such.json"), "/none/such.json cannot be read"),
+        (ModelSettings(engine="scripted", target="{folder}/broken.json"), "broken.json is not a script"),
+    ],
+    ids=["no address", "two addresses", "profile", "no script", "broken script"],
+)
+async def test_a_model_that_cannot_be_made_is_named_with_the_reason(
+    tmp_path: Path, model: ModelSettings, why: str
+) -> None:
+    """An error of the settings, and no stack trace."""
+    (tmp_path / "broken.json").write_text("{")
+    given = model.model_copy(update={"target": model.target.format(folder=tmp_path)})
+    async with open_resources(settings(tmp_path / "home", given)) as resources:
+        with pytest.raises(ServiceError, match=f'^Setting models."{MODEL}": .*{re.escape(why)}'):
+            await resources.models

@@ -38,6 +38,9 @@ from kodo.server.lifecycle.sealing import Sealer
             b"[[models.a.targets]]\nbaseurl = 'x'",
             "Unknown setting models.a.targets.0.baseurl; did you mean models.a.targets.0.base_url?",
         ),
+        (b"temprature = 1", "Unknown setting temprature; did you mean models.NAME.temperature?"),
+        (b"queu = 1", "Unknown setting queu; did you mean limits.queue?"),
+        (b"zzzzzz = 1", "Unknown setting zzzzzz. There are: allowed_hosts, "),
         (b"[limits]\nqueue = 'x'", "Setting limits.queue: "),
         (
             b'[tools.mcp.servers.a]\ncommand = ["run", "a\\u0000b"]',
