@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,6 +17,7 @@ from tests.contract.engines import answer, asking, says
 from tests.serving import MODEL, served, settings
 from tests.tiny_model import write_tiny_model
 
+from kodo.home import kodo_home
 from kodo.server.config import ModelSettings
 from kodo.server.engines.upstream.engine import UpstreamEngine
 from kodo.server.engines.upstream.target import TargetOptions
@@ -50,14 +53,12 @@ SCHEMA = {
 }
 
 
-@pytest.fixture(scope="module")
-def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server with a tiny random model, in a process of its own; its base URL."""
-    folder: Path = tmp_path_factory.mktemp("llamacpp")
-    model = write_tiny_model(folder / "tiny.gguf")
+@contextlib.contextmanager
+def serving(model: Path, window: int) -> Iterator[str]:
+    """The server with a model, in a process of its own; its base URL."""
     read, write = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(model), KEY, str(WINDOW), str(write)],
+        [sys.executable, "-c", SERVER, str(model), KEY, str(window), str(write)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -67,9 +68,19 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with os.fdopen(read) as said:
         address = said.readline().strip()
     assert address, "llama.cpp's server did not start"
-    yield (address if "://" in address else f"http://{address}") + "/v1"
-    process.kill()
-    process.wait()
+    try:
+        yield (address if "://" in address else f"http://{address}") + "/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server with a tiny random model."""
+    folder: Path = tmp_path_factory.mktemp("llamacpp")
+    with serving(write_tiny_model(folder / "tiny.gguf"), WINDOW) as url:
+        yield url
 
 
 @pytest_asyncio.fixture
@@ -139,3 +150,70 @@ async def test_through_the_whole_server(llama_server: str, tmp_path: Path) -> No
         counted = await sdk.responses.input_tokens.count(model=MODEL, input="Say something.")
         assert first.usage is not None
         assert counted.input_tokens == first.usage.input_tokens
+
+
+HERMES = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "%s"}}\n</tool_call>'
+PYTHON = '[get_weather(city="%s")]'
+WEATHER: Any = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "strict": False,
+}
+
+
+@pytest.fixture(scope="module")
+def llama_server_with_words() -> Iterator[str]:
+    """The server with the default model: its chat template knows no tools, and the server reads no calls."""
+    [weights] = (kodo_home() / "models" / "smollm2-135m-instruct").glob("*.gguf")
+    with serving(weights, 2048) as url:
+        yield url
+
+
+def conversation(form: str) -> list[Any]:
+    """Questions and calls in a form, and one more question: what the model has seen, it goes on with."""
+    turns: list[Any] = []
+    for city in ("Rome", "London", "Paris"):
+        turns.append({"role": "user", "content": f"What is the weather in {city}?"})
+        turns.append({"role": "assistant", "content": form % city})
+    return turns[:-1]
+
+
+@pytest.mark.model
+@pytest.mark.xdist_group("real model")
+@pytest.mark.parametrize("form", [HERMES, PYTHON], ids=["Hermes", "Python"])
+async def test_calls_that_the_model_writes_as_text(
+    form: str, llama_server_with_words: str, tmp_path: Path
+) -> None:
+    """The real server streams them token by token as text; the client gets a call, streamed or whole, and nothing of the
+    text. Without tools the same text is the answer."""
+    model = ModelSettings(engine="upstream", base_url=llama_server_with_words, target="smollm2", api_key=KEY)  # type: ignore[arg-type]  # pydantic wraps it
+    asked: Any = {"model": MODEL, "input": conversation(form), "temperature": 0, "max_output_tokens": 80}
+    async with served(settings(tmp_path, model)) as server:
+        sdk = server.sdk()
+        text = (await sdk.responses.create(**asked)).output_text
+        assert text == form % "Paris", "the model no longer goes on with what it has seen"
+        whole = await sdk.responses.create(**asked, tools=[WEATHER])
+        stream = await sdk.responses.create(**asked, tools=[WEATHER], stream=True)
+        events = [event async for event in stream]
+        streamed = events[-1].response
+        kinds = {event.type for event in events}
+        for answer_ in (whole, streamed):
+            [item] = answer_.output
+            assert (item.type, item.name, json.loads(item.arguments)) == (
+                "function_call", "get_weather", {"city": "Paris"},
+            )  # fmt: skip  # one row
+        assert "response.output_text.delta" not in kinds
+        assert "response.function_call_arguments.done" in kinds
+        given = {"type": "function_call_output", "call_id": item.call_id, "output": "Sunny, 20 degrees."}
+        after = await sdk.responses.create(
+            model=MODEL,
+            input=[given],
+            previous_response_id=streamed.id,
+            tools=[WEATHER],
+            max_output_tokens=24,
+        )
+        assert after.status in ("completed", "incomplete"), (
+            "the call goes back to the server that wrote it as text"
+        )

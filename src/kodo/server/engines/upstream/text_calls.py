@@ -8,11 +8,14 @@ text is handed on at once, but for an end that may be the beginning of a mark, a
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
 from kodo.server.engines.upstream.call_block import Schemas, WrittenCall
+from kodo.server.engines.upstream.names import MAX_FUNCTION_NAME
 from kodo.server.engines.upstream.written_calls import (
+    FIRST_OF_BARE,
     MARKS,
     WORD_MARKS,
     bare_beginnings,
@@ -21,8 +24,11 @@ from kodo.server.engines.upstream.written_calls import (
 )
 
 _MARK: Final = re.compile("|".join(re.escape(mark) for mark in MARKS))
+_FIRST: Final = re.compile("[" + re.escape("".join({mark[0] for mark in MARKS})) + "]")
 _MAX_MARK: Final = max(len(mark) for mark in MARKS)
 _BEGUN_MARKS: Final = frozenset(mark[:size] for mark in MARKS for size in range(1, len(mark)))
+_MAX_BEGINNING: Final = 4 * MAX_FUNCTION_NAME
+"""Characters in which the beginning of calls without a mark stands, with the white space that a model may put there."""
 _FENCE: Final = "```"
 _QUOTES: Final = ("`", '"', "'")
 _SPECIAL: Final = re.compile("[<\\[\\]`\"']")
@@ -38,7 +44,7 @@ class TextCalls:
 
     def __init__(self, schemas: Schemas, *, bare: bool = True) -> None:
         self._schemas = schemas
-        self._bare = bare_beginnings(schemas) if bare else ()
+        self._bare = bare
         self._pending = ""
         self._holds = False
         """Whether ``_pending`` is a block that may become calls."""
@@ -84,10 +90,19 @@ class TextCalls:
             return "", calls
         return self.let_go(), ()
 
+    @functools.cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        """How calls without a mark begin; most answers do not need it."""
+        return bare_beginnings(self._schemas)
+
+    def _begins_bare(self, text: str) -> bool:
+        """Whether the answer begins with this text, and with a character that calls without a mark begin with."""
+        return self._bare and not self._begun and text.lstrip().startswith(FIRST_OF_BARE)
+
     def _find(self) -> int | None:
         """Where a block may begin, with the white space in front of it; None: nowhere."""
         text = self._pending
-        if not self._begun and self._bare and "".join(text.split()).startswith(self._bare):
+        if self._begins_bare(text) and _begun_of(text).startswith(self._beginnings):
             return 0
         for found in _MARK.finditer(text):
             before = text[: found.start()]
@@ -102,12 +117,12 @@ class TextCalls:
     def _uncertain(self) -> int:
         """Characters at the end that cannot be handed on yet."""
         text = self._pending
-        if self._bare and not self._begun:
-            written = "".join(text.split())
-            if written and any(begun.startswith(written) for begun in self._bare):
+        if self._begins_bare(text):
+            written = _begun_of(text)
+            if any(begun.startswith(written) for begun in self._beginnings):
                 return len(text)
-        ends = range(max(0, len(text) - _MAX_MARK), len(text))
-        cut = next((at for at in ends if text[at:] in _BEGUN_MARKS), len(text))
+        starts = (found.start() for found in _FIRST.finditer(text, max(0, len(text) - _MAX_MARK)))
+        cut = next((at for at in starts if text[at:] in _BEGUN_MARKS), len(text))
         words = text[:cut].rstrip()
         if not words.endswith(_FENCE):
             words = words.rstrip("`")  # a fence may be sent in pieces
@@ -125,3 +140,8 @@ class TextCalls:
         self._fenced ^= bool(passed.count(_FENCE) % 2)
         self._quote = passed.endswith(_QUOTES) if passed else self._quote
         return passed
+
+
+def _begun_of(text: str) -> str:
+    """How a text begins, without white space."""
+    return "".join(text.lstrip()[:_MAX_BEGINNING].split())

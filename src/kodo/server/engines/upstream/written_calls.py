@@ -45,6 +45,8 @@ _BARE: Final[Mapping[str, Reader]] = {
     "functools[": _functools,
 }
 """What begins a block only where it is the whole answer."""
+FIRST_OF_BARE: Final = tuple(mark[0] for mark in _BARE)
+"""The characters that these begin with."""
 _MARKED: Final[Mapping[str, Reader]] = {
     "<tool_call>": tool_call,
     "<function=": function,
