@@ -68,7 +68,7 @@ def start(home: Path, *arguments: str, config: str = "", env: dict[str, str] | N
         text=True,
     )
     note = home / "server.json"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not note.exists():
         if process.poll() is not None:
             raise RuntimeError(f"kodo serve ended with {process.returncode}: {process.communicate()[1]}")

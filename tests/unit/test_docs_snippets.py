@@ -122,3 +122,43 @@ def test_the_readmes_show_the_same_code() -> None:
 
     assert len(shown("README.md")) > 5
     assert shown("README.md") <= shown("README.ja.md")
+
+
+def used(code: str) -> set[str]:
+    """What Python code uses of a library: the names of its calls, of their arguments, and of what dicts have."""
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call):
+            names.add(ast.unparse(node.func))
+            names |= {keyword.arg or "**" for keyword in node.keywords}
+        elif isinstance(node, ast.Dict):
+            names |= {ast.unparse(key) for key in node.keys if key is not None}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {re.sub(r"(['\"]).*?\1\.", "text.", name) for name in names}
+
+
+def without_words(text: str) -> str:
+    """Commands or settings without what is written in a language: comments, and what stands in quotes with white space."""
+    text = re.sub(r"(?:^|\s+)(?:#|//) .*", "", text, flags=re.MULTILINE)
+    return re.sub(r"([\"'])(?:(?!\1).)*(?:\s|[^\x00-\x7f])(?:(?!\1).)*\1", '""', text).strip()
+
+
+TWINS = {page: page.with_name(page.name.replace(".ja.", ".")) for page in DOCS.rglob("*.ja.md")}
+
+
+@pytest.mark.parametrize("page", sorted(page for page, twin in TWINS.items() if twin.exists()), ids=name_of)
+def test_a_japanese_page_shows_the_code_of_the_english_one(page: Path) -> None:
+    """In its order; it may leave out a block, and options of calls."""
+    english = BLOCK.findall(TWINS[page].read_text(encoding="utf-8"))
+    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        while english:
+            other, original = english.pop(0)
+            if kind != other:
+                continue
+            if kind == "python" and used(text) - {"text.encode"} <= used(original):
+                break
+            if kind != "python" and without_words(text) == without_words(original):
+                break
+        else:
+            raise AssertionError(f"the English page does not show this:\n{text}")
