@@ -59,6 +59,19 @@ def read_attributes(name: str, body: Iterable[ast.AST]) -> tuple[str, ...]:
     ]
 
 
+def attributes_used(name: str, body: Iterable[ast.AST]) -> frozenset[str]:
+    """The attributes of a variable that a body reads or calls, private ones and those of every object left out."""
+    return frozenset(
+        node.attr
+        for statement in body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+        and not node.attr.startswith("__")
+    )
+
+
 def questions(name: str, body: Sequence[ast.AST], classes: frozenset[str]) -> tuple[ParamType, ...]:
     """What a body asks of a variable by name, so that it may be this as well: None, a function, a file, an iterator, an instance."""
     found: dict[ParamType, None] = {}

@@ -12,8 +12,10 @@ from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.param_types import ParamType
 from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import Param
-from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.values import EACH, Values
 
+_PLACE = re.compile(r"\b_\d+$")
+_EACH_GENERATOR = f"async def {EACH}(values):\n    for value in values:\n        yield value"
 _SAME = 0.4
 """Of the operands of a comparison, those that are made just as the receiver is."""
 _KNOWN_KEYS = 0.6
@@ -52,6 +54,26 @@ def recorded(params: Iterable[Param], args: list[Arg], passed: list[str]) -> tup
         [Arg(one.name, "[]") if one.name in called else one for one in args],
         [f"{text}.append" if one.name in called else text for one, text in zip(args, passed, strict=True)],
     )
+
+
+def asynchronous(args: list[Arg], passed: list[str]) -> tuple[list[Arg], list[str], tuple[str, ...]]:
+    """The arguments with the plain list in the place of each asynchronous iterator, which is made of it in the call; and the
+    statement that defines the generator that makes it, where there is one.
+    """
+    lists = {f"_{at}": values for at, one in enumerate(args) if (values := listed(one.source)) != one.source}
+    if not lists:
+        return args, passed, ()
+    args = [Arg(one.name, listed(one.source)) for one in args]
+    passed = [
+        _PLACE.sub(lambda found: f"{EACH}({found[0]})" if found[0] in lists else found[0], one)
+        for one in passed
+    ]
+    return args, passed, (_EACH_GENERATOR,)
+
+
+def listed(source: str) -> str:
+    """The list that an asynchronous iterator is made of; another source as it is."""
+    return source[len(EACH) + 1 : -1] if source.startswith(f"{EACH}([") and source.endswith("])") else source
 
 
 def _is_called(type_: ParamType) -> bool:

@@ -19,6 +19,8 @@ from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, other_fo
 from kodo.jobs.execution.argument_types import argument_type, members, widened, with_iterator_items, with_odd
 from kodo.jobs.execution.asked_types import asked_types
 from kodo.jobs.execution.call_arguments import (
+    asynchronous,
+    listed,
     near_receiver,
     operand,
     pass_arguments,
@@ -27,10 +29,12 @@ from kodo.jobs.execution.call_arguments import (
     with_words,
     words_of,
 )
+from kodo.jobs.execution.class_hints import classes_of
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.mocks import asked_answers, awaitable, late_attributes, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
+from kodo.jobs.execution.operators import FORMS, TAKES_LIKE
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
@@ -45,16 +49,7 @@ from kodo.jobs.execution.text_shapes import text_shapes
 from kodo.jobs.execution.types_as_values import KIND, is_kind
 from kodo.jobs.execution.values import Values
 
-_OPERATORS = {
-    "__len__": "len({0})", "__str__": "str({0})", "__repr__": "repr({0})", "__bool__": "bool({0})", "__abs__": "abs({0})",
-    "__neg__": "-{0}", "__iter__": "list({0})", "__int__": "int({0})", "__float__": "float({0})",
-    "__contains__": "_0 in {0}", "__getitem__": "{0}[_0]", "__eq__": "{0} == _0", "__ne__": "{0} != _0",
-    "__lt__": "{0} < _0", "__le__": "{0} <= _0", "__gt__": "{0} > _0", "__ge__": "{0} >= _0", "__add__": "{0} + _0",
-    "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
-}  # fmt: skip
-
-_COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"})
-_OPERANDS = 0.7  # of the random comparisons, those with another instance made alike
+_OPERANDS = 0.7  # of the random comparisons and operations, those with another instance made alike
 _OF_FILES = 0.6  # of the instances of a class that may read a file, those that read one
 _MAX_MAKERS = 6
 _NEAR_LISTS = 4
@@ -65,6 +60,9 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
+_MOSTLY = 4  # instances of a class that a parameter seems to be of, to one value of each guessed type
+_MAX_KINDS = 6  # classes of the module that a parameter for types is given
+_SETTINGS = 60  # calls that set a property, besides those that read it
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
 _MOSTLY = (
@@ -87,18 +85,21 @@ class CandidateGenerator:
         deep: bool = False,
         mocked: bool = False,
         odd: tuple[str, ...] = (),
+        attributes: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
         ``deep``: inputs are also made of what the functions ask for that a function calls, and iterators for what may be one.
         ``mocked``: objects that are talked to are mocks, and parameters for types are given types. ``odd``: sources of
-        odd values (``odd_values``).
+        odd values (``odd_values``). ``attributes``: class -> the attributes of its instances, by which a parameter without an
+        annotation is known to be one.
         """
         self._focus = focus
         self._compares = compares
         self._deep = deep
         self._mocked = mocked
         self._odd = odd
+        self._attributes = attributes or {}
         self._module = module
         self._documented = DocumentedCalls(module)
         self._seed = seed
@@ -107,6 +108,7 @@ class CandidateGenerator:
         self._known_changers: dict[str, list[Function]] = {}
         self._known_late: dict[str, tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]] = {}
         self._class_nodes = {node.name: node for node in module.tree.body if isinstance(node, ast.ClassDef)}
+        self._learned = False
         self._instances = documented_instances(module)
         for name, sources in (instances or {}).items():
             self._instances[name] = tuple(dict.fromkeys([*self._instances.get(name, ()), *sources]))
@@ -161,15 +163,25 @@ class CandidateGenerator:
         texts = [text for one in both for text in reached_shapes(module, one)]
         return tuple(dict.fromkeys(words)), tuple(dict.fromkeys(texts))
 
+    def needed_classes(self) -> frozenset[str]:
+        """The classes that the functions are methods of, or are given instances of."""
+        functions = [*self._module.functions, *self._module.every_function.values()]
+        owners = {one.owner for one in self._module.functions if one.kind in ("method", "property")}
+        return frozenset(
+            owners.union(
+                *(
+                    _class_names(self._of_class(param.type, param, one))
+                    for one in functions
+                    for param in one.params
+                )
+            )
+        )
+
     def constructors(self, count: int) -> list[Call]:
         """At most ``count`` ways to make an instance of each class that calls need; a call's function is the class."""
         module = self._module
-        needed = {one.owner for one in module.functions if one.kind in ("method", "property")}
-        needed |= {
-            name for one in module.functions for param in one.params for name in _class_names(param.type)
-        }
         out: list[Call] = []
-        for name in sorted(needed & module.constructible.keys()):
+        for name in sorted(self.needed_classes() & module.constructible.keys()):
             rng = random.Random(f"{self._seed}:{name}:new")  # noqa: S311 - test inputs
             made = constructor(module, name) if self._deep else None
             words: tuple[object, ...] = (*constants(*made), *reached_words(*made)) if made is not None else ()
@@ -182,16 +194,25 @@ class CandidateGenerator:
             self._next += len(unique)
         return out
 
-    def learn(self, working: Iterable[Call]) -> None:
-        """Make instances from now on by these calls of :meth:`constructors`, the documented and shortest ones first."""
-        found: dict[str, list[str]] = {}
-        for call in working:
-            found.setdefault(call.function, []).append(call.expression)
-        for name, sources in found.items():
-            shown = [one for one in self._instances.get(name, ()) if one in sources]
-            others = sorted((one for one in sources if one not in shown), key=len)
-            step = max(1, len(others) // MAX_INSTANCES)
-            self._instances[name] = tuple([*shown, *others[::step]][:MAX_INSTANCES])
+    def learn(self, working: Iterable[Call], made: Iterable[Call] = ()) -> None:
+        """Make instances from now on by these calls of :meth:`constructors`, the documented and shortest ones first, and by
+        those of factories, which come first for the classes of other modules.
+        """
+        found: dict[str, tuple[list[str], list[str]]] = {}
+        for at, calls in enumerate((working, made)):
+            for call in calls:
+                found.setdefault(call.function, ([], []))[at].append(call.expression)
+        self._learned = True
+        for name, (sources, factories) in found.items():
+            shown = [
+                one
+                for one in self._instances.get(name, ())
+                if one in sources or name not in self._module.constructible
+            ]
+            others = _spread([one for one in sources if one not in shown], MAX_INSTANCES - len(shown))
+            given = _spread(factories, MAX_INSTANCES // 2)
+            ways = (*shown, *others, *given) if name in self._module.classes else (*shown, *given, *others)
+            self._instances[name] = tuple(dict.fromkeys(ways))
 
     def neighbours(
         self, function: Function | None, call: Call, count: int, words: Iterable[object] = ()
@@ -221,7 +242,7 @@ class CandidateGenerator:
                 near = _one_of(lists.setdefault(args[at].source, []), args[at].source, values)
                 type_ = types.get(args[at].name, ANY)
                 fresh = rng.choice(near) if near and rng.random() < _NEARBY else values.random(type_)
-                args[at] = Arg(args[at].name, fresh)
+                args[at] = Arg(args[at].name, listed(fresh))
             near_call = Call(0, call.function, call.expression, tuple(args), setup, call.receiver, origin)
             out.setdefault((setup, *args), near_call)
         numbered = [_renumber(one, self._next + at) for at, one in enumerate(out.values())]
@@ -297,6 +318,10 @@ class CandidateGenerator:
         shown += doc_contracts.skipped(function.doc) if self._deep else []
         for row, origin in self._rows(function, owner, values, literal_rows(shown, function), count):
             yield self._call(function, owner, values, row, origin)
+        setter = self._module.setters.get(function.qualname) if self._deep else None
+        if setter is not None:
+            for row, origin in self._rows(setter, owner, values, [], min(count, _SETTINGS)):
+                yield self._call(setter, owner, values, row, origin)
 
     def _after_each(self, function: Function, owner: Class, values: Values) -> Iterator[Call]:
         """A plain call of a method after each method that changes the state and needs nothing, as ``close()``."""
@@ -339,12 +364,32 @@ class CandidateGenerator:
     def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
         type_ = argument_type(param, rows)
         type_ = widened(self._module, type_, param, function) if self._deep else type_
+        type_ = self._of_class(self._as_kind(type_, param), param, function) if self._deep else type_
         type_ = self._with_mocks(type_, param) if self._mocked else type_
         return with_odd(type_, param, self._odd) if self._odd else type_
 
+    def _of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:
+        """A type that was guessed, or mostly an instance of a class that the documentation or the attributes read say it is."""
+        found = [
+            one
+            for one in classes_of(param, function, self._attributes)
+            if one.text in self._instances or one.text in self._module.constructible or not self._learned
+        ]
+        return ParamType("union", (*found * _MOSTLY, *members(type_))) if found else type_
+
+    def _as_kind(self, type_: ParamType, param: Param) -> ParamType:
+        """A type, and for a parameter that takes types also types, those of the module's own classes among them."""
+        if not is_kind(param.name, param.annotation) or (
+            param.default not in (None, "None") and is_literal(param.default or "")
+        ):
+            return type_
+        names = [name for name in self._module.constructible if not name.startswith("_")][:_MAX_KINDS]
+        kinds = (KIND, *(ParamType("literal", text=name) for name in names))
+        return ParamType("union", (*kinds, *(one for one in members(type_) if one.kind != "kind")))
+
     def _with_mocks(self, type_: ParamType, param: Param) -> ParamType:
         """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or a type."""
-        if is_kind(param.name, param.annotation):
+        if is_kind(param.name, param.annotation) and not self._deep:
             return ParamType("union", (KIND, *members(type_)))
         if type_.kind == "class" and type_.text in self._module.foreign_classes:
             return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text, param.awaited))))
@@ -377,6 +422,8 @@ class CandidateGenerator:
         args, passed = pass_arguments(params, given, values)
         if self._deep and expect is None and values.rng.random() < _RECORDED:
             args, passed = recorded(function.params, args, passed)
+        args, passed, generator = asynchronous(args, passed)
+        outside = (*outside, *generator)
         inner = ", ".join(passed)
         receiver = ""
         if owner is None or function.kind in ("static", "class"):
@@ -392,17 +439,23 @@ class CandidateGenerator:
         setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
         if self._deep and origin == "random":
             args = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
-            if function.name in _COMPARISONS and args and values.rng.random() < _OPERANDS:
+            if function.name in TAKES_LIKE and args and values.rng.random() < _OPERANDS:
                 args[0] = Arg(args[0].name, operand(setup, receiver, args[0].source, values))
-        if function.kind == "property":
-            expression = f"{receiver}.{function.name}"
-        elif function.name == "__call__":
-            expression = f"{receiver}({inner})"
-        else:
-            expression = _OPERATORS.get(function.name, f"{receiver}.{function.name}({inner})").format(
-                receiver
-            )
+        expression = self._of_instance(function, receiver, inner)
+        if function.name in FORMS:
+            args = [one for at, one in enumerate(args) if re.search(rf"\b_{at}\b", expression)]
         return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
+
+    def _of_instance(self, function: Function, receiver: str, inner: str) -> str:
+        """The expression that calls a method of ``receiver`` with ``inner``, reads a property, or sets it."""
+        if function is self._module.setters.get(function.qualname):
+            return f"setattr({receiver}, {function.name!r}, _0)"
+        if function.kind == "property":
+            return f"{receiver}.{function.name}"
+        if function.name == "__call__":
+            return f"{receiver}({inner})"
+        form = FORMS.get(function.name)
+        return form.format(receiver) if form else f"{receiver}.{function.name}({inner})"
 
     def _hold_still(
         self, function: Function, given: Mapping[str, str], values: Values
@@ -497,6 +550,12 @@ class CandidateGenerator:
                 and _changes_state(one)
             ]
         return self._known_changers[owner]
+
+
+def _spread(sources: Iterable[str], count: int) -> list[str]:
+    """At most ``count`` of the sources, from the shortest to the longest."""
+    ordered = sorted(dict.fromkeys(sources), key=len)
+    return ordered[:: max(1, len(ordered) // max(1, count))][: max(0, count)]
 
 
 def _one_of(lists: list[list[str]], source: str, values: Values) -> list[str]:

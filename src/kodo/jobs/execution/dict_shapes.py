@@ -18,6 +18,8 @@ from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
 
 _DEEPEST, _MAX_HOPS = 2, 3
 """How deep dicts stand in dicts, and through how many functions a value is followed that is handed on."""
+_MAX_LISTS = 4
+"""How many lists stand in one another: ``for names in names`` says so without an end."""
 _MAX_KEYS, _MAX_OTHERS = 12, 6
 _MAX_LITERALS = 24
 _CLOSED = 4
@@ -53,6 +55,7 @@ class _Asked:
     expressions: frozenset[str]
     depth: int
     hops: int = _MAX_HOPS
+    lists: int = _MAX_LISTS
 
     def __hash__(self) -> int:
         """By what it is compared by."""
@@ -64,7 +67,7 @@ class _Asked:
 
     @property
     def _key(self) -> tuple[object, ...]:
-        return id(self.function.node), self.expressions, self.depth, self.hops
+        return id(self.function.node), self.expressions, self.depth, self.hops, self.lists
 
     def of(self, expressions: Iterable[str], *, deeper: bool = False) -> _Asked:
         """Others of the same function."""
@@ -109,7 +112,8 @@ def _typed(asked: _Asked, name: str = "") -> ParamType | None:
 
 def _listed(asked: _Asked, reads: _Reads) -> ParamType:
     """A list of what its items are; a text too, where no loop goes through it."""
-    item = None if asked.depth < 0 else _typed(asked.of(reads.loops | reads.places))
+    items = replace(asked.of(reads.loops | reads.places), lists=asked.lists - 1)
+    item = None if asked.depth < 0 or items.lists < 0 else _typed(items)
     if item is None and not reads.loops and (plain := _simple(asked)) is not None:
         return plain
     found = _EMPTY_LIST if asked.depth < 0 else ParamType("list", (item or ANY,))

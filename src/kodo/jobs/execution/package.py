@@ -30,11 +30,12 @@ class PackageSurvey:
 
     @cached_property
     def others(self) -> tuple[TargetModule, ...]:
-        """Its other modules, in the order of their paths; none for a module outside of a package."""
+        """Its other modules, those of the outer folders first, by their paths; none for a module outside of a package."""
         folder = self.module.import_root / self.module.name.partition(".")[0]
         if not (folder / "__init__.py").is_file():
             return ()
-        found = [path for path in sorted(folder.rglob("*.py")) if not self._is_left_out(path)]
+        paths = sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path))
+        found = [path for path in paths if not self._is_left_out(path)]
         return tuple(one for path in found[:_MAX_FILES] if (one := _loaded(path)) is not None)
 
     def _is_left_out(self, path: Path) -> bool:

@@ -26,7 +26,8 @@ _CONTAINERS = {
     "MutableMapping": "dict", "defaultdict": "dict", "OrderedDict": "dict", "Counter": "dict", "deque": "deque",
     "Callable": "callable", "Optional": "optional", "Union": "union", "Literal": "literal",
     "Annotated": "annotated", "Final": "annotated", "ClassVar": "annotated", "Required": "annotated",
-    "Awaitable": "any", "Coroutine": "any", "Type": "any", "type": "any",
+    "AsyncIterable": "async", "AsyncIterator": "async", "AsyncGenerator": "async", "Awaitable": "awaitable",
+    "Coroutine": "awaitable", "Type": "kind", "type": "kind",
 }  # fmt: skip
 _TEXT_TOO = frozenset({"Sequence", "Iterable", "Collection"})
 """Types that a text is of as well, where nothing is said of the items."""
@@ -205,6 +206,7 @@ class ParamType:
 
 
 ANY = ParamType("any")
+_ASYNC_CALLABLE = ParamType("literal", text="mock.AsyncMock(return_value=1)")
 
 
 def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int = 0) -> ParamType | None:
@@ -235,7 +237,9 @@ def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int =
         kind = _CONTAINERS[name]
         if name in _TEXT_TOO:
             return ParamType("union", (ParamType(kind, (ANY,)), ParamType("str")))
-        return ParamType(kind, (ANY, ANY) if kind == "dict" else (ANY,)) if kind != "any" else ANY
+        if kind in ("awaitable", "kind"):
+            return ParamType(kind)
+        return ParamType(kind, (ANY, ANY) if kind == "dict" else (ANY,))
     if len(name) <= 2 and name.isupper():  # a type variable, as T or KT
         return ParamType("int")
     return None
@@ -262,9 +266,19 @@ def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> ParamT
             return _union([*inner, ast.Constant(None)], classes, depth)
         case "union":
             return _union(inner, classes, depth)
-        case "callable" | "any":
+        case "callable" if _is_async(inner[-1]):
+            return _ASYNC_CALLABLE
+        case "callable" | "any" | "awaitable" | "kind":
             return ParamType(kind)
     return _container(name, kind, inner, classes, depth)
+
+
+def _is_async(returned: ast.expr) -> bool:
+    """Whether what a callable returns, by its annotation, is to be awaited."""
+    return (
+        _CONTAINERS.get((_last_name(returned.value) if isinstance(returned, ast.Subscript) else "") or "")
+        == "awaitable"
+    )
 
 
 def _container(name: str, kind: str, inner: list[ast.expr], classes: frozenset[str], depth: int) -> ParamType:
@@ -360,6 +374,8 @@ def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
             name, first
         ):
             return ParamType("callable")
+        case ast.Call(func=ast.Name(id="aiter" | "anext"), args=[first, *_]) if _is_name(name, first):
+            return ParamType("async", (ANY,))
         case ast.Call(func=ast.Name(id="range"), args=[first, *_]) if _is_name(name, first):
             return ParamType("int")
         case ast.Call(func=ast.Name(id=function), args=[first, *_]) if _is_name(name, first):
@@ -370,10 +386,16 @@ def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
 def _iterated(name: str, node: ast.For | ast.comprehension) -> ParamType | None:
     if not _is_name(name, node.iter):
         return None
+    if isinstance(node, ast.comprehension) and node.is_async:
+        return ParamType("async", (ANY,))
     found = _item_type(node)
     if found is not None:
         return ParamType("list", (found,))
     return ParamType("str") if _likely_text(name) else _INTEGERS
+
+
+def _iterated_later(name: str, node: ast.AsyncFor) -> ParamType | None:
+    return ParamType("async", (ANY,)) if _is_name(name, node.iter) else None
 
 
 def _item_type(node: ast.For | ast.comprehension) -> ParamType | None:
@@ -425,6 +447,7 @@ _METHOD_TYPES = (
 )
 USES: tuple[tuple[type | types.UnionType, Callable[[str, Any], ParamType | None]], ...] = (
     (ast.Call, _used_in_call),
+    (ast.AsyncFor, _iterated_later),
     (ast.For | ast.comprehension, _iterated),
     (ast.Compare, _compared),
     (ast.BinOp, _calculated_with),

@@ -9,12 +9,15 @@ from functools import lru_cache
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.model import Expectation
+from kodo.jobs.execution.operators import GIVES_OTHER
 from kodo.jobs.execution.param_types import ParamType
 from kodo.jobs.execution.target import Function, TargetModule
 
 _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
 )
+_GIVE_OTHERS = GIVES_OTHER | {"__init__"}
+_OPEN_KINDS = frozenset({"any", "callable", "awaitable", "kind"})
 MAX_INSTANCES = 12
 """Ways to make an instance that are tried for one class."""
 
@@ -78,7 +81,7 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
     if (
         returns is not None
         and module.scope.is_known(returns)
-        and function.name != "__init__"
+        and function.name not in _GIVE_OTHERS
         and not _is_generator(function)
         and not _is_wrapped(function)
         and all(param.typed and not _holds_any(param.type) for param in function.params)
@@ -98,7 +101,7 @@ def _is_generator(function: Function) -> bool:
 
 def _holds_any(type_: ParamType) -> bool:
     """Whether a type leaves something open, at any depth: then the caller vouches for it, and not the annotation."""
-    return type_.kind in ("any", "callable") or any(map(_holds_any, type_.args))
+    return type_.kind in _OPEN_KINDS or type_.text.startswith("mock.") or any(map(_holds_any, type_.args))
 
 
 def _is_wrapped(function: Function) -> bool:

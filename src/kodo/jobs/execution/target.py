@@ -16,6 +16,7 @@ from kodo.jobs.execution.imports import ImportedClass, Importer, dotted_classes,
 from kodo.jobs.execution.keyword_options import options_read
 from kodo.jobs.execution.mocks import is_talked_to
 from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.operators import OPERATORS
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.execution.scope import Scope, aliases_of, read_scope
@@ -23,34 +24,8 @@ from kodo.jobs.execution.scope import Scope, aliases_of, read_scope
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "model", "abstract"]
 """A named tuple is any class whose constructor takes its fields because of its base, a model one that takes them by name alone."""
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
-_DUNDERS = frozenset(
-    [
-        "__len__",
-        "__str__",
-        "__repr__",
-        "__bool__",
-        "__contains__",
-        "__getitem__",
-        "__eq__",
-        "__lt__",
-        "__le__",
-        "__gt__",
-        "__ge__",
-        "__ne__",
-        "__add__",
-        "__sub__",
-        "__mul__",
-        "__truediv__",
-        "__neg__",
-        "__iter__",
-        "__call__",
-        "__abs__",
-        "__int__",
-        "__float__",
-    ]
-)
-
 _TAKE_ITERABLES = frozenset(
     ["chain", "zip", "zip_longest", "product", "map", "starmap", "merge", "union", "intersection", "difference", "update",
      "intersection_update", "difference_update"]
@@ -321,6 +296,9 @@ def load(path: Path) -> TargetModule:
     import_root = path.parent
     while (import_root / "__init__.py").exists() and import_root != import_root.parent:
         import_root = import_root.parent
+    installed = [one for one in path.parents if one.name in _INSTALLED]
+    if installed:  # a folder without __init__ may be a package there
+        import_root = installed[0]
     parts = path.relative_to(import_root).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     if not all(part.isidentifier() for part in name.split(".")):
@@ -348,7 +326,7 @@ def _is_tested(node: FunctionNode) -> bool:
         _decorator(one) in ("overload", "abstractmethod", "setter", "deleter") for one in node.decorator_list
     ):
         return False
-    return not _is_private(node.name) or node.name in _DUNDERS or node.name == "__init__"
+    return not _is_private(node.name) or node.name in OPERATORS or node.name == "__init__"
 
 
 def _decorator(node: ast.expr) -> str:

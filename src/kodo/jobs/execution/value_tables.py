@@ -8,7 +8,7 @@ PLAIN = {
     "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
     "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
     "callable": "abs", "uuid": "uuid.UUID(int=1)", "file": "io.StringIO('abc')",
-    "mock": mocks.SOURCE, "kind": types_as_values.SOURCES[0],
+    "mock": mocks.SOURCE, "kind": types_as_values.SOURCES[0], "awaitable": "asyncio.sleep(0, 1)",
 }  # fmt: skip
 """Of each kind, one that is nothing special."""
 EDGES = {
@@ -37,5 +37,6 @@ EDGES = {
     "uuid": ("uuid.UUID(int=0)",),
     "file": ("io.BytesIO(b'abc')", "io.StringIO()", "io.BytesIO()", "io.StringIO('a b\\nc\\n')", "io.BytesIO(b'a b\\nc\\n')"),
     "kind": types_as_values.SOURCES,
+    "awaitable": ("asyncio.sleep(0, 'a')", "asyncio.sleep(0)"),
 }  # fmt: skip
 """Of each kind, those that code treats apart."""

@@ -16,6 +16,8 @@ from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.target import Class, Param
 from kodo.jobs.execution.value_tables import EDGES, PLAIN
 
+EACH = "each"
+"""The name of an asynchronous generator of given values, which the setup of a call defines (``call_arguments``)."""
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
 _FOCUSED = 0.6
@@ -24,6 +26,7 @@ _SHOWN = 0.6  # of the random instances, where it is known how to make one
 _WORDED = 0.6  # of the random bytes, those of the words of the code and of plain ones
 _PIECES = (b"a", b"b", b"abc", b"X", b"7", b" ", b"\n", b"\r\n", b": ", b"a b")
 _SHOWN_EACH = 8  # values of each attribute of an object that stand in the code
+_EDGES = 6  # boundaries of a class that is known how to make an instance of
 _ASKED = 0.5  # of the open values, those of a type that the code asks for
 _ODD = 0.15  # of the open values, odd ones
 _HOLDS_OTHERS, _DEEPEST = 0.5, 3  # of open values, those that hold others, and to what depth
@@ -80,7 +83,7 @@ class Values:
                 return self.plain(first, depth)
             case "record":
                 return _tuple([self.plain(arg, depth + 1) for arg in type_.args])
-            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
+            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator" | "async":
                 inner = type_.args[0] if type_.args else ANY
                 items = [self.plain(inner, depth + 1)]
                 if depth < 2:
@@ -119,7 +122,7 @@ class Values:
                 out += self._fields_edges(type_, depth)
             case "optional":
                 out += self.edges(type_.args[0], depth)
-            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
+            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator" | "async":
                 out += self._container_edges(type_, depth)
             case "dict":
                 out += self._dict_edges(type_, depth)
@@ -131,7 +134,9 @@ class Values:
         known = self.classes.get(name)
         if known and known.kind == "enum":
             return [f"{known.name}.{member}" for member in known.members]
-        return [self.instance(name, depth, plain=False) for _ in range(3)]
+        return [
+            self.instance(name, depth, plain=False) for _ in range(_EDGES if name in self.instances else 3)
+        ]
 
     def _namespace_edges(self, names: Sequence[str]) -> list[str]:
         """Objects of which one attribute is a value that stands in the code."""
@@ -272,7 +277,7 @@ class Values:
     def instance(self, name: str, depth: int, *, plain: bool) -> str:
         """An instance of one of the module's classes; None for a class that is not known."""
         shown = self.instances.get(name, ())
-        if shown and (plain or self.rng.random() < _SHOWN):
+        if shown and (plain or name not in self.classes or self.rng.random() < _SHOWN):
             return shown[0] if plain else self.rng.choice(shown)
         known = self.concrete(name)
         if known is None or depth > 3:
@@ -399,6 +404,8 @@ def _container(kind: str, items: Sequence[str]) -> str:
             return f"collections.deque([{inner}])"
         case "iterator":
             return f"iter([{inner}])"
+        case "async":
+            return f"{EACH}([{inner}])"
         case _:
             return f"[{inner}]"
 
@@ -515,7 +522,7 @@ RANDOM: dict[str, Callable[[Values, ParamType, int], str]] = {
     "union": lambda values, type_, depth: values.random(values.rng.choice(type_.args), depth),
     "class": lambda values, type_, depth: values.instance(type_.text, depth, plain=False),
     "record": lambda values, type_, depth: _tuple([values.random(arg, depth + 1) for arg in type_.args]),
-    **dict.fromkeys(("list", "set", "frozenset", "tuple", "deque", "iterator"), _items),
+    **dict.fromkeys(("list", "set", "frozenset", "tuple", "deque", "iterator", "async"), _items),
     "dict": _dict,
     "date": _date,
     "datetime": _date,

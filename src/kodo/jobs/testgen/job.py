@@ -15,12 +15,14 @@ from kodo.client.session import Session
 from kodo.jobs.execution.call_names import CallNames
 from kodo.jobs.execution.calls_of_documents import calls_of_documents
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.class_hints import instance_attributes
 from kodo.jobs.execution.documents import documents
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.testgen import suspected_bugs
 from kodo.jobs.testgen.exploration import CallExploration
+from kodo.jobs.testgen.factories import Factories
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
     Framework,
@@ -169,9 +171,15 @@ class _Generated:
 def _generate(pipeline: Pipeline, names: CallNames, session: Session | None) -> _Generated:
     """Candidates without the model, the choice among them, and then the model's top-up for what is left."""
     module, seed = pipeline.worker.module, pipeline.options.seed
-    package = PackageCalls(PackageSurvey(module), names, seed)
-    generator = CandidateGenerator(module, seed, instances=package.instances(), deep=True)
-    generator.learn(pipeline.constructed(generator.constructors(_CONSTRUCTORS)))
+    survey = PackageSurvey(module)
+    package = PackageCalls(survey, names, seed)
+    attributes = instance_attributes((module, *survey.others))
+    generator = CandidateGenerator(
+        module, seed, instances=package.instances(), deep=True, attributes=attributes
+    )
+    factories = Factories(module, package, generator)
+    working = pipeline.constructed(generator.constructors(_CONSTRUCTORS))
+    generator.learn(working, factories.working(pipeline.observe))
     shown = calls_of_documents(documents(module), names.resolve)
     trials = CallExploration(pipeline, generator, package, shown).run()
     found = suspected_bugs.find(pipeline, trials)

@@ -76,9 +76,9 @@ class PackageCalls:
             msgspec.structs.replace(call, function=entry.name, origin="package", expect=None)
             for call in entry.generator.calls(entry.function, count)
         )
-        return [call for call in made if self._is_named(call, entry.module)]
+        return [call for call in made if self.is_named(call, entry.module)]
 
-    def _is_named(self, call: Call, module: TargetModule) -> bool:
+    def is_named(self, call: Call, module: TargetModule) -> bool:
         """Whether a test can import what a call names, each under its own name."""
         sources = (call.expression, *call.setup, *(arg.source for arg in call.args))
         for name in sorted(names_in(sources) & {*module.defined, *module.imported}):
@@ -95,21 +95,22 @@ class PackageCalls:
             sources: list[str] = []
             for name, origin in found[:_SUBCLASSES]:
                 sources += self._documented(modules[origin], name)
-                sources += self._ways(modules[origin], name)
+                sources += self.ways(modules[origin], name)
             out[base] = tuple(sources)
         return out
 
     def _documented(self, module: TargetModule, name: str) -> Sequence[str]:
         """The calls that make an instance in the documentation of its module."""
         calls = [Call(0, name, source) for source in documented_instances(module).get(name, ())]
-        return [call.expression for call in calls if self._is_named(call, module)][:_WAYS]
+        return [call.expression for call in calls if self.is_named(call, module)][:_WAYS]
 
-    def _ways(self, module: TargetModule, name: str) -> Sequence[str]:
+    def ways(self, module: TargetModule, name: str) -> Sequence[str]:
+        """Calls of a class of another module of the package."""
         rng = random.Random(f"{self.seed}:{module.name}.{name}")  # noqa: S311 - test inputs
         values = Values(rng, module.constructible)
         sources = [values.instance(name, 0, plain=at == 0) for at in range(_WAYS)]
         calls = [Call(0, name, source) for source in dict.fromkeys(sources) if source != "None"]
-        return [call.expression for call in calls if self._is_named(call, module)]
+        return [call.expression for call in calls if self.is_named(call, module)]
 
 
 def reached(calls: Iterable[Call], arcs: dict[int, bool]) -> frozenset[str]:

@@ -201,7 +201,7 @@ class Pipeline:
 
     def constructed(self, calls: Sequence[Call]) -> list[Call]:
         """Those of the calls that make an instance."""
-        seen = self._observe(calls, backwards=False)
+        seen = self.observe(calls)
         failed = "its inputs cannot be made"
         return [
             call
@@ -210,9 +210,15 @@ class Pipeline:
             and (one.kind == "value" or (one.kind == "unusable" and not one.text.startswith(failed)))
         ]
 
+    def observe(self, calls: Sequence[Call]) -> dict[int, Observed]:
+        """What each call did, once."""
+        return self._observe(calls, backwards=False)
+
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
             return {}
+        budget = 60 + len(self.functions) * self.options.call_seconds * 10
+        budget = min(budget, max(_LEAST, self._left(_SEARCH) / (1 if backwards else 2)))  # half for each pass
         jobs = [
             Observe(
                 self.worker.where,
@@ -222,11 +228,10 @@ class Pipeline:
                 not backwards,
                 backwards,
                 () if backwards else self.names,
+                budget,
             )
             for part in halves_of_calls(calls)
         ]
-        budget = 60 + len(self.functions) * self.options.call_seconds * 10
-        budget = min(budget, max(_LEAST, self._left(_SEARCH) / (1 if backwards else 2)))  # half for each pass
         answers = side_by_side(partial(self.worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 

@@ -15,8 +15,9 @@ from types import MappingProxyType
 
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.operators import statement
 from kodo.jobs.execution.worker.call import FIRST_ITEMS
-from kodo.jobs.execution.worker.fixtures import FIXTURES
+from kodo.jobs.execution.worker.fixtures import FIXTURES, MOCK
 from kodo.jobs.execution.worker.load import LIBRARY, module_names
 from kodo.jobs.testgen.model import Framework
 
@@ -64,7 +65,8 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += setup(call, {name: variable(name, call) for name in kept})
     expression = fill(call.expression, call, kept)
-    expression = wrapped(seen.wrap, expression)
+    read, expression = reading(seen.wrap, expression)
+    lines += read
     names = {name: variable(name, call) for name in kept}
     after = [
         _equals(
@@ -74,8 +76,18 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     ]
     if seen.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
-        return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]
+        return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{statement(expression)}", *after]
     return [*lines, *_returning(expression, seen, after, framework)]
+
+
+def reading(wrap: str, expression: str) -> tuple[list[str], str]:
+    """How a call is read: the statements before, and the expression. Of an asynchronous iterator, a function reads the items."""
+    how = wrap.partition("isinstance:")[0].removesuffix("facts").strip()
+    if how != "async list":
+        return [], wrapped(wrap, expression)
+    return [
+        f"async def read_all():\n{_INDENT}return [value async for value in {expression}]"
+    ], "asyncio.run(read_all())"
 
 
 def wrapped(wrap: str, expression: str) -> str:
@@ -104,7 +116,7 @@ def _returning(expression: str, seen: Observed, after: Sequence[str], framework:
     if kind:
         is_one = f"isinstance(result, {kind})"
         checks = [f"assert {is_one}" if framework == "pytest" else f"self.assertIsInstance(result, {kind})"]
-    makes = f"result = {expression}" if checks or by_facts else expression
+    makes = f"result = {expression}" if checks or by_facts else statement(expression)
     return [*_printing(makes, seen.output, framework), *checks, *after]
 
 
@@ -273,14 +285,11 @@ def imports(
     library = (names & {*LIBRARY, *_HELPERS}) - defined - imported.keys()
     if framework == "unittest":
         library.add("unittest")
-    library |= {
-        owner
-        for tree in trees
-        for owner in _error_modules(tree)
-        if owner.split(".")[0] in names and owner.split(".")[0] not in defined
-    }
+    raised = {owner for tree in trees for owner in _error_modules(tree)}
+    library |= {one for one in raised if one.split(".")[0] in names - defined}
     third = [f"import {name}" for name in sorted(library) if name == "pytest"]
     first = [f"import {name}" for name in sorted(library) if name != "pytest"]
+    first += [f"from unittest import {MOCK}"] * (MOCK in names - defined - imported.keys())
     called_by_module = {one for name, one in module_names(module).items() if name in names - defined}
     mine = [_import_of(one) for one in sorted(called_by_module)]
     mine += [f"from {imported[name]} import {name}" for name in sorted((names & imported.keys()) - defined)]

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Arg, Basis, Call, Observed
+from kodo.jobs.execution.operators import statement
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.render import RenderedTest
 
 _RESERVED = frozenset({"request", "expected", "pytest", "math", "self", "cls"})
 _PRECISE = re.compile(r"-?\d+\.\d{6,}(e[-+]?\d+)?")
 _MAX_SENTENCE = 110
-_TABLED = ("", "list", "each list", "first", "asyncio.run")
+_TABLED = ("", "list", "each list", "first", "asyncio.run", "async list")
 """How a result may be read in a row of a table."""
 
 
@@ -137,15 +138,15 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
     fixed = {f"_{at}": arg.source for at, arg in enumerate(call.args) if at not in names}
     by = fixed | {f"_{at}": name for at, name in names.items()}
     expression = substitute(call.expression, by)
-    expression = render.wrapped(first.seen.wrap, expression)
+    read, expression = render.reading(first.seen.wrap, expression)
     rows = [[one.call.args[at].source for at in columns] for one in members]
     if not raises:
         rows = [[*row, _expected(one.seen.text)] for row, one in zip(rows, members, strict=True)]
     labels = [*names.values(), *([] if raises else ["expected"])]
     name = _unique(_name(first), taken)
-    lines = [f'"""{_sentence(first)}"""', *render.setup(call, by)]
+    lines = [f'"""{_sentence(first)}"""', *render.setup(call, by), *read]
     if raises:
-        lines += [f"with pytest.raises({first.seen.text}):", f"    {expression}"]
+        lines += [f"with pytest.raises({first.seen.text}):", f"    {statement(expression)}"]
     else:
         same = all(one.seen.text in ("True", "False", "None") for one in members)
         left = (

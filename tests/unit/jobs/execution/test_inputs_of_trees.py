@@ -372,3 +372,11 @@ def test_an_instance_that_reads_a_file_is_made_of_one(tmp_path):
     assert made
     assert written
     assert all(".write_text(" in setup[0] and setup[1].startswith("config = ") for setup in written)
+
+
+def test_a_loop_over_its_own_variable_comes_to_an_end(tmp_path):
+    """``for terms in terms`` says of a list that its items are lists, and those again."""
+    path = tmp_path / "mod.py"
+    path.write_text("def f(terms):\n    for terms in terms:\n        print(terms[0])\n", encoding="utf-8")
+    module = load(path)
+    assert dict_shape(module, module.functions[0], "terms") is None

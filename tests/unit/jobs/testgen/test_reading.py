@@ -273,3 +273,13 @@ def test_an_example_is_not_the_setup_of_the_next():
     """A call that touches no variable of the block is left out before later examples."""
     doc = ">>> f(1)\n2\n>>> x = 3\n>>> f(x)\n4\n"
     assert [one.setup for one in doc_contracts.examples(doc, frozenset({"f"}))] == [(), ("x = 3",)]
+
+
+def test_a_module_of_a_namespace_package_is_imported_by_its_whole_name(tmp_path):
+    """Where packages are installed, a folder without ``__init__`` is a package too."""
+    folder = tmp_path / "site-packages" / "ruamel" / "yaml"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "tag.py").write_text("def f(x: int) -> int:\n    return x\n", encoding="utf-8")
+    found = load(folder / "tag.py")
+    assert (found.name, found.import_root) == ("ruamel.yaml.tag", tmp_path / "site-packages")

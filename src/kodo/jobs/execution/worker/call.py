@@ -47,6 +47,8 @@ FIRST_ITEMS = 5
 """Of an iterator that yields more than can be written down, the items that a test asks for."""
 _BUILT_IN_CONTAINERS = (str, bytes, bytearray, list, tuple, dict, set, frozenset, range)
 """Those whose source is a literal."""
+_SETS = re.compile(r"setattr\((\w+), '(\w+)', _0\)")
+"""A call that sets a property."""
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]
@@ -216,7 +218,7 @@ def _read(result: object, ran: Ran, *, parts: bool) -> object:
     if inspect.iscoroutine(result):
         ran.wrap = "asyncio.run"
         return _run_async(result)
-    if inspect.isasyncgen(result):
+    if isinstance(result, AsyncIterator):
         ran.wrap = "async list"
         return _run_async(_first_items(result))
     if isinstance(result, Iterator):
@@ -261,7 +263,7 @@ def _run_async(work: Coroutine[Any, Any, object]) -> object:
 
 
 async def _first_items(items: AsyncIterator[object]) -> list[object]:
-    """What an asynchronous generator yields, up to one more than the bound."""
+    """What an asynchronous iterator yields, up to one more than the bound."""
     out: list[object] = []
     async for item in items:
         out.append(item)
@@ -317,6 +319,16 @@ def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> d
     return out
 
 
+def _set_property(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
+    """What a property is after it was set, whether that is new or not."""
+    found = _SETS.fullmatch(call.expression)
+    if found is None:
+        return {}
+    with contextlib.suppress(Exception):  # foreign code may raise anything; then there is nothing to assert
+        return {f"{found[1]}.{found[2]}": literal.source(getattr(space[found[1]], found[2]), defined)}
+    return {}
+
+
 def _reader(receiver: object) -> Callable[[Any], object] | None:
     """What shows the items of a container of a class of its own, whatever its order: what it holds may be private."""
     if isinstance(receiver, _BUILT_IN_CONTAINERS) or not isinstance(receiver, Collection):
@@ -339,6 +351,7 @@ def _write_down(
 ) -> Observed:
     after = state(call, space, defined)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
+    changed |= _set_property(call, space, defined)
     seen = tuple(sorted(arcs.seen)) if arcs else ()
     meets = _meets(call.expect, call.expression, ran, changed, space, arcs) if call.expect else None
     if ran.error is not None:
@@ -362,8 +375,6 @@ def _write_down(
         for at, one in enumerate(invariants)
         if _meets(one, call.expression, ran, changed, space, arcs) is False
     )
-    if ran.wrap == "async list":
-        raise Unusable("it is an asynchronous generator")
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
     _shorten(ran)
@@ -392,6 +403,8 @@ def _shorten(ran: Ran) -> None:
     """
     if ran.wrap == "list" and isinstance(ran.result, list) and len(ran.result) > _LONGEST_ITERATOR:
         ran.result, ran.wrap = ran.result[:FIRST_ITEMS], "first"
+    if ran.wrap == "async list" and isinstance(ran.result, list) and len(ran.result) > _LONGEST_ITERATOR:
+        raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
     if (
         ran.wrap == "each list"
         and isinstance(ran.result, list)

@@ -26,7 +26,8 @@ class ModuleLocation(msgspec.Struct, frozen=True):
 
 class Observe(msgspec.Struct, frozen=True, tag=True):
     """Run calls and say what each did. ``backwards`` runs them in the opposite order; ``entered`` are the functions of which
-    is said what they are given inside the calls.
+    is said what they are given inside the calls. ``budget`` are the seconds of wall time for all of them, of which no function
+    takes more than a few times its part; 0 for no end.
     """
 
     where: ModuleLocation
@@ -36,6 +37,7 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
     trace: bool
     backwards: bool
     entered: tuple[str, ...] = ()
+    budget: float = 0.0
 
 
 class Watched(msgspec.Struct, frozen=True):

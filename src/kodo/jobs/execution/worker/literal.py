@@ -3,11 +3,14 @@
 Used to write expected values. What is made from an address, a time or an open file has no such source.
 """
 
+import ast
+import builtins
 import collections
 import datetime
 import decimal
 import enum
 import fractions
+import keyword
 import pathlib
 import types
 import uuid
@@ -17,6 +20,24 @@ from kodo.jobs.execution.worker.data_fields import data_fields
 
 _DEPTH = 12
 _LENGTH = 2000
+
+
+_SHOWN = frozenset(
+    {
+        bool,
+        int,
+        str,
+        bytes,
+        complex,
+        range,
+        datetime.datetime,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+    }
+)
+"""Types whose ``repr`` is their source."""
+_SIZED = (str, bytes, list, tuple, set, frozenset, dict, collections.deque)
 
 
 class NoSource(Exception):
@@ -36,10 +57,9 @@ def source(value: object, defined: Mapping[str, object], depth: int = 0) -> str:
 
 
 def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
-    if depth > _DEPTH:
-        raise NoSource("the value is nested too deep")
+    _check_size(value, depth)
     kind = type(value)
-    if value is None or kind in (bool, int, str, bytes):
+    if value is None or kind in _SHOWN:
         return repr(value)
     if isinstance(value, enum.Enum) and kind.__name__ in defined:
         return f"{kind.__name__}.{value.name}"
@@ -49,12 +69,8 @@ def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
             if value == value and value not in (float("inf"), float("-inf"))
             else f"float('{value}')"
         )
-    if kind is complex:
-        return repr(value)
     if isinstance(value, list | tuple | set | frozenset | dict | collections.deque):
         return _container(value, defined, depth)
-    if kind in (datetime.datetime, datetime.date, datetime.time, datetime.timedelta):
-        return repr(value)
     if isinstance(value, decimal.Decimal):
         return f"decimal.{value!r}"
     if isinstance(value, fractions.Fraction):
@@ -63,11 +79,19 @@ def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
         return f"uuid.{value!r}"
     if isinstance(value, pathlib.PurePath):
         return f"pathlib.Path({str(value)!r})"
-    if kind is range:
-        return repr(value)
+    if kind.__module__ == "typing" or kind in (types.GenericAlias, types.UnionType):
+        return _annotation(value, defined)
     if isinstance(value, type):
         return _type_name(value, defined)
     return _instance(value, defined, depth)
+
+
+def _check_size(value: object, depth: int) -> None:
+    """Leave what is too deep or too large before it is written down, as some values hold millions."""
+    if depth > _DEPTH:
+        raise NoSource("the value is nested too deep")
+    if isinstance(value, _SIZED) and len(value) > _LENGTH:
+        raise NoSource("the value is longer than 2,000 characters")
 
 
 def _container(value: object, defined: Mapping[str, object], depth: int) -> str:
@@ -108,11 +132,29 @@ def _wrapped(kind: type, base: type, text: str, defined: Mapping[str, object]) -
 
 
 def _type_name(value: type, defined: Mapping[str, object]) -> str:
+    if value is types.NoneType:
+        return "type(None)"
     if value.__module__ == "builtins":
         return value.__name__
     if defined.get(value.__name__) is value:
         return value.__name__
     raise NoSource("a class of another module")
+
+
+def _annotation(value: object, defined: Mapping[str, object]) -> str:
+    """A form of ``typing``, or a generic type, of types that can be named.
+
+    Raises:
+        NoSource: it names something else, as a type variable does.
+    """
+    text = repr(value).replace("NoneType", "type(None)")
+    try:
+        names = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+    except SyntaxError:
+        names = {""}
+    if not all(name == "typing" or name in defined or hasattr(builtins, name) for name in names):
+        raise NoSource("a type of another module")
+    return text
 
 
 def _instance(value: object, defined: Mapping[str, object], depth: int) -> str:
@@ -134,7 +176,8 @@ def attributes(value: object, defined: Mapping[str, object]) -> dict[str, str]:
     ]
     out: dict[str, str] = {}
     for name in names:
-        if not name.startswith("_") and hasattr(value, name):
+        is_readable = name.isidentifier() and not keyword.iskeyword(name)  # setattr takes any text for a name
+        if is_readable and not name.startswith("_") and hasattr(value, name):
             try:
                 out[name] = source(getattr(value, name), defined)
             except NoSource:

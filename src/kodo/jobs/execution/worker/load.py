@@ -15,6 +15,7 @@ from kodo.jobs.execution.worker.jobs import GIVEN, OWN, ModuleLocation
 LIBRARY = (
     "asyncio",
     "collections",
+    "copy",
     "dataclasses",
     "datetime",
     "decimal",
@@ -24,6 +25,7 @@ LIBRARY = (
     "io",
     "itertools",
     "math",
+    "operator",
     "pathlib",
     "random",
     "types",

@@ -1,6 +1,8 @@
 """Observe calls: each function's in a child of the worker, so that a stall or a crash ends there."""
 
 import ast
+import math
+import time
 import types
 from collections.abc import Iterator
 
@@ -16,6 +18,8 @@ from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
 
 STALL_SECONDS = 3.0
 _MAX_TIMEOUTS = 4
+_PARTS, _LEAST_SECONDS = 3.0, 1.0
+"""How many times its part of the time a function may take, whose calls are slow, and what it may take in any case."""
 
 
 def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]:
@@ -26,7 +30,10 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
     by_function: dict[str, list[Call]] = {}
     for call in job.calls:
         by_function.setdefault(call.function, []).append(call)
-    for function, calls in by_function.items():
+    until = time.monotonic() + job.budget if job.budget else math.inf
+    for at, (function, calls) in enumerate(by_function.items()):
+        part = _PARTS * max(0.0, until - time.monotonic()) / (len(by_function) - at)
+        function_until = time.monotonic() + max(part, _LEAST_SECONDS)
         left = calls[::-1] if job.backwards else calls
         invariants = job.invariants.get(function, ())
         timeouts = 0
@@ -39,7 +46,10 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                 break
 
             def work(
-                send: Send, left: list[Call] = left, invariants: tuple[Expectation, ...] = invariants
+                send: Send,
+                left: list[Call] = left,
+                invariants: tuple[Expectation, ...] = invariants,
+                function_until: float = function_until,
             ) -> None:
                 slow = 0
                 entered = EnteredFunctions(job.entered, own) if job.trace and job.entered else None
@@ -58,7 +68,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                         seen = msgspec.structs.replace(seen, entered=entered.taken())
                     send(msgspec.json.encode(seen))
                     slow += seen.kind == "timeout"
-                    if slow >= _MAX_TIMEOUTS:
+                    if slow >= _MAX_TIMEOUTS or time.monotonic() > function_until:
                         return
 
             messages, end = forked(work, job.seconds * WAIT + STALL_SECONDS)
@@ -66,6 +76,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
             yield from (Observation(one) for one in seen)
             timeouts += sum(one.kind == "timeout" for one in seen)
             left = left[len(seen) :]
+            if time.monotonic() > function_until:
+                break  # of the rest nothing is said
             if left and end != "done":
                 what = Observed(
                     left[0].id,
@@ -79,7 +91,9 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
 
 def _is_direct(call: Call) -> bool:
     """Whether the result of the expression is that of the function; an example or a round trip may be built around it."""
-    if call.origin in INDIRECT:
+    if call.origin in INDIRECT or call.expression.startswith(
+        "setattr("
+    ):  # a property is set by another function
         return False
     if call.origin not in ("example", "claim", "model"):
         return True
