@@ -18,6 +18,7 @@ SOURCE = "mock.MagicMock()"
 _ANSWERS = (
     "mock.AsyncMock(return_value=mock.MagicMock())"  # by itself it would give what only has methods to await
 )
+_NUMBERS = ("0", "1", "2", "-1")
 _NAMES = re.compile(
     r"(?:^|_)(?:app|application|request|req|response|stream|sock|socket|connection|conn|handler|server|client|session|"
     r"transport|protocol|loop|parent|context|ctx|environment|delegate|writer|reader|backend|engine|controller|manager)$"
@@ -25,14 +26,14 @@ _NAMES = re.compile(
 
 
 def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = ()) -> bool:
-    """Whether a parameter is an object that is asked to do something, by its name or by what the body does with it; ``owner``
-    are the statements of the class whose constructor keeps it, which may do so later.
+    """Whether a parameter is an object that is asked to do something: by what the body does with it, and only where that says
+    nothing, by its name. ``owner`` are the statements of the class whose constructor keeps it, which may do so later.
     """
-    if _NAMES.search(name.lower()):
-        return True
     nodes = [node for statement in body for node in ast.walk(statement)]
     if any(isinstance(node, ast.Call) and _is_method_of(node.func, name) for node in nodes):
         return True
+    if any(_computes_with(node, name) for node in nodes):
+        return False
     kept = {
         target.attr
         for node in nodes
@@ -40,7 +41,7 @@ def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = 
         for target in node.targets
         if isinstance(target, ast.Attribute)
     }
-    return bool(kept) and any(
+    called = any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Attribute)
@@ -48,13 +49,35 @@ def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = 
         for statement in owner
         for node in ast.walk(statement)
     )
+    return called or bool(_NAMES.search(name.lower()))
+
+
+def _computes_with(node: ast.AST, name: str) -> bool:
+    """Whether a node uses a variable as a plain value: in arithmetic, in a comparison of size, by an index, in a loop or in a text."""
+
+    def is_it(*parts: ast.AST | None) -> bool:
+        return any(isinstance(part, ast.Name) and part.id == name for part in parts)
+
+    match node:
+        case ast.BinOp(left=left, right=right):
+            return is_it(left, right)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            return is_it(left, *others) and any(
+                isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in ops
+            )
+        case ast.Subscript(value=value, slice=index):
+            return is_it(value, index)
+        case ast.For(iter=value) | ast.comprehension(iter=value) | ast.FormattedValue(value=value):
+            return is_it(value)
+    return False
 
 
 def late_attributes(owner: ast.ClassDef, used: ast.AST) -> dict[str, tuple[str, ...]]:
     """The attributes that the constructor of a class leaves at None or False and that ``used`` reads of ``self``: another call sets
     them, mostly one that no made-up program makes. With each, sources of what it may be then; none where nothing says so.
 
-    An object with attributes is a mock; what one of these is compared with in ``used``, it is in some of them.
+    An object with attributes is a mock; what one of these is compared with in ``used``, it is in some of them. Another attribute is
+    what the methods of the class set it to, as far as that shows its kind: ``self.at = len(self) - 1`` sets a number.
     """
     left = _left_unset(owner)
     read = {node.attr: None for node in ast.walk(used) if _is_of_self(node) and node.attr in left}
@@ -64,9 +87,46 @@ def late_attributes(owner: ast.ClassDef, used: ast.AST) -> dict[str, tuple[str, 
         if isinstance(node, ast.Attribute) and _is_of_self(node.value)
     }
     return {
-        name: ("True",) if left[name] is False else _told_apart(name, used) if name in talked else ()
+        name: ("True",)
+        if left[name] is False
+        else _told_apart(name, used)
+        if name in talked
+        else _set_to(name, owner)
         for name in read
     }
+
+
+def _set_to(name: str, owner: ast.ClassDef) -> tuple[str, ...]:
+    """Sources of the kinds of values that the methods of a class set an attribute of ``self`` to; none where nothing says so."""
+    found: dict[str, None] = {}
+    for node in ast.walk(owner):
+        if isinstance(node, ast.Assign) and any(
+            _is_of_self(one) and one.attr == name for one in node.targets
+        ):
+            found |= dict.fromkeys(_alike(node.value))
+    return tuple(found)
+
+
+def _alike(value: ast.expr) -> tuple[str, ...]:
+    """Sources of values of the kind of an expression, those that code tells apart; none where it does not show its kind."""
+    match value:
+        case ast.Constant(value=None):
+            return ()
+        case ast.Constant(value=bool()):
+            return ("True", "False")
+        case ast.Constant(value=int()) | ast.BinOp(right=ast.Constant(value=int())):
+            return _NUMBERS
+        case ast.Call(func=ast.Name(id="len" | "int" | "ord" | "round")):
+            return _NUMBERS
+        case ast.Constant():
+            return (ast.unparse(value),)
+        case ast.JoinedStr() | ast.Call(func=ast.Name(id="str")):
+            return ("''", "'a'", "'1'")
+        case ast.List() | ast.ListComp():
+            return ("[]", "[1]", "['a', 'b']")
+        case ast.Dict() | ast.DictComp():
+            return ("{}", "{'a': 1}")
+    return ()
 
 
 def _left_unset(owner: ast.ClassDef) -> dict[str, bool | None]:

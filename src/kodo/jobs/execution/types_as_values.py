@@ -16,6 +16,7 @@ SOURCES = (
     "typing.Annotated[int, 1]", "typing.NewType('N', int)", "typing.NamedTuple('P', [('x', int)])",
     "typing.TypedDict('D', {'x': int})", "dataclasses.make_dataclass('A', [('x', int)])", "enum.Enum('E', ['A', 'B'])",
     "set[int]", "collections.abc.Sequence[int]", "typing.Callable[[int], str]", "type('B', (), {})", "bool", "float", "bytes",
+    "typing.Optional[typing.Any]", "list[typing.Any]", "dict[str, typing.Any]",
 )  # fmt: skip
 """Types of every form that there is for one."""
 _FORMS = (

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kodo.jobs.execution.attribute_names import one_sided_attributes
 from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
@@ -129,9 +130,12 @@ def compare_behaviour(
                 proof = thread.submit(sandbox.require)  # while the project is written
                 made = stack.enter_context(trees(material))
                 proof.result()
-            reading = _read_modules(changed, made, found, started + _FOR_READING * budget)
+            reading = list(_read_modules(changed, made, found, started + _FOR_READING * budget))
             modules = [one for one in reading if one.affected or one.values or proposer]
-            comparison = _Comparison(made, packages, sandbox, files, found)
+            one_sided = {
+                name for one in reading for name in one_sided_attributes(one.before.tree, one.after.tree)
+            }
+            comparison = _Comparison(made, packages, sandbox, files, found, tuple(sorted(one_sided)))
             end = _share(started + budget, len(modules) + len(scripts))
             with comparison.tests(modules, end) as tests:
                 for at, module in enumerate(modules):
@@ -222,6 +226,8 @@ class _Comparison:
     sandbox: Sandbox
     files: Sequence[ChangedFile]
     found: Behaviour
+    one_sided: tuple[str, ...] = ()
+    """Attributes that the classes of only one version have."""
     said: set[tuple[str, ...]] = field(default_factory=set)
     """The calls that remarks on the modules so far show, with both outcomes: one change of two modules is said once."""
 
@@ -353,8 +359,8 @@ class _Comparison:
     def _locations(self, module: _Module) -> tuple[ModuleLocation, ModuleLocation]:
         made = self.made
         return (
-            _location(module.before, made.before, self.packages),
-            _location(module.after, made.after, self.packages),
+            _location(module.before, made.before, self.packages, self.one_sided),
+            _location(module.after, made.after, self.packages, self.one_sided),
         )
 
     def _watched(self, module: _Module) -> ChangedModule:
@@ -532,7 +538,9 @@ def _where_inherited(calls: Iterable[Call]) -> list[Call]:
     ]
 
 
-def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:
+def _location(
+    module: TargetModule, tree: Path, packages: Sequence[Path], one_sided: tuple[str, ...]
+) -> ModuleLocation:
     tree = tree.resolve()
     return ModuleLocation(
         str(module.path.relative_to(tree)),
@@ -542,4 +550,5 @@ def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> Mod
         tuple(sorted(module.defined)),
         (*test_folders(tree), *map(str, packages)),
         module.imported,
+        one_sided,
     )

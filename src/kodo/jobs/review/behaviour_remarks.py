@@ -7,6 +7,8 @@ it, and is not mentioned where the change's own tests or documentation state the
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kodo.jobs.execution.calls import command, filled, written
@@ -14,7 +16,7 @@ from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import Function, TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
-from kodo.jobs.execution.worker.difference import Difference, rank
+from kodo.jobs.execution.worker.difference import Difference, rank, worth
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.smaller import size
 from kodo.jobs.report.model import EvidenceKind, Severity
@@ -33,6 +35,7 @@ _MAX_CALL = 300
 _SHORTEST_STATEMENT = 4
 _CHANGED = "after: "
 """How the parts of an outcome begin that the call changed; one that is not there stayed as it was."""
+_NUMBER = re.compile(r"\d+")
 _NEVER_MEANT = ("NameError", "UnboundLocalError")
 
 
@@ -52,13 +55,13 @@ def remarks(
     stated = Stated(files)
     of_values = _of_values([one for one in compared if one.function in values], stated)
     compared = [one for one in compared if one.function in affected]
-    meant = {
-        root
-        for one in compared
-        for difference in one.differences
-        if stated.says(difference, _name_of(affected[one.function].function))
-        for root in affected[one.function].roots
-    }
+    meant: dict[str, list[Difference]] = {}
+    for one in compared:
+        where = affected[one.function]
+        for difference in one.differences:
+            if stated.says(difference, _name_of(where.function)):
+                for root in where.roots:
+                    meant.setdefault(root, []).append(difference)
     said = set() if said is None else said
     out: list[Candidate] = []
     for root, (difference, why) in _most_telling(compared, affected, module, meant).items():
@@ -76,10 +79,10 @@ def _most_telling(
     compared: Iterable[Compared],
     affected: Mapping[str, Affected],
     module: TargetModule,
-    meant: Collection[str],
+    meant: Mapping[str, Sequence[Difference]],
 ) -> dict[str, tuple[Difference, str]]:
-    """The difference that shows each changed function best, and what says that it is not meant; without such a reason, none of
-    a function whose new outcome is ``meant``.
+    """The difference that shows each changed function best, and what says that it is not meant; without such a reason, none that
+    is of the kind of a new outcome which is ``meant``.
     """
     best: dict[str, tuple[tuple[int, ...], Difference, str]] = {}
     for one in compared:
@@ -89,13 +92,12 @@ def _most_telling(
             key = (
                 int(not why),
                 int(bool(difference.varied)) + int(bool(difference.within)),
-                rank(difference.before, difference.after),
-                int(where.function.name.startswith("_")),
+                *map(int, worth(difference.call, difference.before, difference.after)),
                 where.depth,
                 size(difference.call),
             )
             for root in where.roots:
-                if not why and root in meant:
+                if not why and root in meant and is_of_kind(difference, meant[root]):
                     continue
                 if root not in best or key < best[root][0]:
                     best[root] = (key, difference, why)
@@ -216,13 +218,27 @@ def contrast(before: Outcome, after: Outcome, call: Call | None = None) -> tuple
     old, new = _whole(before), _whole(after)
     if before.kind != "value" and old != new:
         return around_difference(old, new)
-    names = ["result", *sorted({*before.parts, *after.parts} - {"result"})]
-    name = next((one for one in names if before.parts.get(one) != after.parts.get(one)), "result")
+    name = _differing_part(before, after)
     missing = "as it was" if name.startswith(_CHANGED) else "nothing"
     old, new = before.parts.get(name, missing), after.parts.get(name, missing)
     old, new = around_difference(old, new)
     label = "" if name == "result" else f"{_label(name, call)} = "
     return label + old, label + new
+
+
+def _differing_part(before: Outcome, after: Outcome) -> str:
+    """The part to show of two outcomes: the result, or where its text differs by a number alone, such as a length, the shortest of its
+    attributes that differ.
+    """
+    names = ["result", *sorted({*before.parts, *after.parts} - {"result"})]
+    differing = [one for one in names if before.parts.get(one) != after.parts.get(one)]
+    old, new = (_NUMBER.sub("0", one.parts.get("result", "")) for one in (before, after))
+    inside = [
+        one for one in differing if one.startswith("result.") and one in before.parts and one in after.parts
+    ]
+    if "result" in differing and old == new and old.startswith("<") and inside:
+        return min(inside, key=lambda one: len(before.parts[one]) + len(after.parts[one]))
+    return differing[0] if differing else "result"
 
 
 def _label(part: str, call: Call | None) -> str:
@@ -353,6 +369,38 @@ class Stated:
             if call in _squeezed(text) and outcome in text:
                 return True
         return False
+
+
+def is_of_kind(difference: Difference, meant: Iterable[Difference]) -> bool:
+    """Whether a difference is like one that is meant, so that what states that one covers it.
+
+    It is not where a function now raises on purpose and the others give a result, or the other way round, nor where marks come into a
+    text or go out of it that do so in none of the others: that something is done to one text says nothing of them.
+    """
+    meant = list(meant)
+    kinds = {(one.before.kind, one.after.kind) for one in meant}
+    how_much = rank(difference.before, difference.after)
+    if how_much > 1:
+        return True
+    if (difference.before.kind, difference.after.kind) not in kinds:
+        return False
+    return how_much == 1 or _marks(difference) <= set().union(*map(_marks, meant))
+
+
+def _marks(difference: Difference) -> set[tuple[str, bool]]:
+    """The characters other than letters, digits and spaces that came into a text, and those that went; of what is no text, none."""
+    old, new = (_value(one.parts.get("result", "")) for one in (difference.before, difference.after))
+    match old, new:
+        case ("value", str(one)), ("value", str(other)):
+            counts = Counter(other), Counter(one)
+            return {
+                (char, at == 0)
+                for at, (more, less) in enumerate((counts, counts[::-1]))
+                for char in more - less
+                if not (char.isalnum() or char.isspace())
+            }
+        case _:
+            return set()
 
 
 def _name_of(function: Function) -> str:

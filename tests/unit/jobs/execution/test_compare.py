@@ -329,3 +329,37 @@ def test_what_comes_out_otherwise_by_chance_is_no_difference(tmp_path: Path) -> 
     answers = _answers(tmp_path, Compare(where, where, groups, 1.0, time.monotonic() + 60))
     found = [one for one in answers if isinstance(one, Compared)]
     assert not [one for one in found if one.differences] and sum(one.unstable for one in found) > 0
+
+
+_READER = """def _limit(x):
+    return {limit}
+
+def slow(x):
+    return _limit(x) if x > {rare} else 0
+
+def reader(x):
+    def read(value):
+        return {made}
+    return read
+"""
+
+
+def test_what_a_caller_sees_is_looked_for_after_what_a_private_function_does(tmp_path: Path) -> None:
+    """The private function differs at once; the public one that calls it only for few values, which come later."""
+    where = msgspec.structs.replace(_WHERE, defined=("_limit", "slow"))
+    _versions(tmp_path, *(_READER.format(limit=limit, rare=95, made=0) for limit in (1, 2)))
+    groups = (("_limit", _calls("_limit", 0)), ("slow", _calls("slow", 100)))
+    job = Compare(where, where, groups, 1.0, time.monotonic() + 60, roots=("_limit",), callers=("slow",))
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
+    assert {one.function for one in found} == {"_limit", "slow"}
+
+
+def test_a_function_that_comes_back_is_called(tmp_path: Path) -> None:
+    """Both versions return a function of one name, which does something else."""
+    where = msgspec.structs.replace(_WHERE, defined=("reader",))
+    _versions(tmp_path, *(_READER.format(limit=1, rare=1, made=made) for made in ("value", "[value]")))
+    groups = (("reader", _calls("reader", 0)[:5]),)
+    job = Compare(where, where, groups, 1.0, time.monotonic() + 60, roots=("reader",))
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
+    assert [one.function for one in found] == ["reader"]
+    assert all(one.call.setup == ("made = reader(_0)",) for one in found[0].differences)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from kodo.jobs.execution.calls import command, written
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.mocks import asked_answers, is_talked_to, late_attributes
@@ -92,6 +94,55 @@ def test_what_is_only_calculated_with_is_not_talked_to() -> None:
     assert not is_talked_to("amount", body)
     assert is_talked_to("amount", ast.parse("amount.pay(1)").body)
     assert is_talked_to("http_request", body)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "x = {0} + 1",
+        "x = {0} < 3",
+        "x = {0}['path']",
+        "x = known[{0}]",
+        "for one in {0}: pass",
+        "x = f'{{{0}}}'",
+        "[a for a in {0}]",
+    ],
+)
+def test_what_is_computed_with_is_no_object_to_talk_to_whatever_its_name(use: str) -> None:
+    """The use decides; the name counts where the body only hands the parameter on or keeps it."""
+    assert not is_talked_to("request", ast.parse(use.format("request")).body)
+    assert is_talked_to("request", ast.parse(use.format("request") + "\nrequest.send()").body)
+    assert is_talked_to("request", ast.parse("self.request = request").body)
+
+
+DAY = """class Day:
+    def __init__(self):
+        self.at = self.text = self.items = self.kind = self.other = None
+
+    def set(self, other):
+        self.at = len(self.items) - 1
+        self.text = f"{self.at}"
+        self.items = []
+        self.kind = "leap"
+        self.other = other
+
+    def shown(self):
+        return self.at, self.text, self.items, self.kind, self.other
+"""
+
+
+def test_an_attribute_that_another_method_sets_is_of_the_kind_that_it_sets_it_to() -> None:
+    """A number where it is counted, a text where one is written; of what is handed in, nothing is known."""
+    owner = ast.parse(DAY).body[0]
+    assert isinstance(owner, ast.ClassDef)
+    found = late_attributes(owner, owner.body[-1])
+    assert found == {
+        "at": ("0", "1", "2", "-1"),
+        "text": ("''", "'a'", "'1'"),
+        "items": ("[]", "[1]", "['a', 'b']"),
+        "kind": ("'leap'",),
+        "other": (),
+    }
 
 
 def _outcome(call: Call, space: dict[str, object]) -> Outcome:

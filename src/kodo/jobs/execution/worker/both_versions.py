@@ -7,12 +7,12 @@ calls come from nor which are made first.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.difference import Difference, rank, tells
+from kodo.jobs.execution.worker.difference import Difference, Worth, is_plain, rank, tells, worth
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.execution.worker.outcome import Outcome
@@ -82,6 +82,9 @@ class BothVersions:
         self.seeds = {root: Seeds(root, about.touched.get(root, ((), ()))) for root in roots}
         self.shown: set[str] = set()
         """The functions that have a difference."""
+        self.settled: set[str] = set()
+        """Those of them that have one which a caller sees, so that nothing better is looked for."""
+        self._best: dict[str, Worth] = {}
         self.only_counts = False
         """Whether what is judged from now on is of no use, since everything is shown."""
 
@@ -94,8 +97,8 @@ class BothVersions:
         return self._until - self._start
 
     def all_shown(self) -> bool:
-        """Whether every changed function has a difference."""
-        return bool(self.roots) and self.shown >= set(self.roots)
+        """Whether every changed function has a difference that a caller sees."""
+        return bool(self.roots) and self.settled >= set(self.roots)
 
     def is_over(self) -> bool:
         """Whether no call can be made any more, so that what was not seen again may still be there."""
@@ -131,10 +134,24 @@ class BothVersions:
         """Whether a call runs lines that the change touched."""
         return any(self.seeds[root].touches(pair) for root in through(pair) & self.seeds.keys())
 
+    def is_better(self, functions: Iterable[str], call: Call, pair: Two) -> bool:
+        """Whether a call shows one of these functions well, and better than all before it."""
+        if not tells(*pair) or rank(*pair) > _TELLING:
+            return False
+        one = worth(call, *pair)
+        return any(name not in self._best or one < self._best[name] for name in functions)
+
     def judge(self, function: str, calls: Sequence[Call], seen: Mapping[int, Two]) -> Compared:
         """What these outcomes show of a function."""
-        candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
-        candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
+        known = self._best.get(function)
+        candidates = [
+            call
+            for call in calls
+            if call.id in seen
+            and tells(*seen[call.id])
+            and (known is None or worth(call, *seen[call.id]) < known)
+        ]
+        candidates.sort(key=lambda call: (*worth(call, *seen[call.id]), size(call)))
         found: list[Difference] = []
         steady: dict[int, Two] = {}
         chosen = [] if self.only_counts else _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
@@ -192,12 +209,17 @@ class BothVersions:
 
     def _note(self, function: str, found: Sequence[Difference], seen: Mapping[int, Two]) -> None:
         """Remember which changed functions these differences show."""
-        if any(rank(one.before, one.after) <= _TELLING for one in found):
-            self.shown.add(function)
         self.shown |= {one.within.partition("(")[0] for one in found if one.within and not one.varied}
         for one in found:
-            if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
-                self.shown |= through(seen[one.first.id])
+            if one.within or rank(one.before, one.after) > _TELLING:
+                continue
+            how_well = worth(one.call, one.before, one.after)
+            names = {function, *(through(seen[one.first.id]) if one.first.id in seen else ())}
+            self.shown |= names
+            if is_plain(how_well):
+                self.settled |= names
+            for name in names:
+                self._best[name] = min(how_well, self._best.get(name, how_well))
 
     def _inside(self, calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Difference]:
         """The smallest call with the same outcome in both versions, inside which a changed function does something else."""
@@ -240,9 +262,9 @@ class Gathered:
         self.calls += [call for call in calls if call.id in seen]
         self.seen.update(seen)
 
-    def is_telling(self) -> bool:
-        """Whether some show a change well enough to look no further."""
-        return any(tells(*pair) and rank(*pair) <= _TELLING for pair in self.seen.values())
+    def is_telling(self, is_better: Callable[[Call, Two], bool]) -> bool:
+        """Whether some show a change better than what is known."""
+        return any(is_better(call, self.seen[call.id]) for call in self.calls)
 
     def take(self) -> tuple[list[Call], dict[int, Two]]:
         """All of them; none are left."""

@@ -158,7 +158,8 @@ class _Comparison:
         if self._both.all_shown():
             return ()
         self._receive_groups()
-        return tuple(dict.fromkeys((*self._changed.left(), *self._callers.left(), *self._values.left())))
+        left = (*self._changed.left(), *self._callers.left(), *self._values.left())
+        return tuple(dict.fromkeys(name for name in left if name not in self._both.shown))
 
     def _kinds(self) -> dict[str, _Calls]:
         return {

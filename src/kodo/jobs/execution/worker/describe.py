@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from kodo.jobs.execution.worker import literal
 
@@ -37,21 +37,23 @@ _OPAQUE = (
 )
 
 
-def describe(value: object, defined: Mapping[str, object], root: str) -> dict[str, str]:
+def describe(
+    value: object, defined: Mapping[str, object], root: str, without: Collection[str] = ()
+) -> dict[str, str]:
     """The parts of a value by where they are: ``result``, and for a value without source ``type`` and attributes.
 
-    ``root`` is the folder of the version under test; it does not appear in the texts.
+    ``root`` is the folder of the version under test; it does not appear in the texts. ``without`` are attributes to leave out.
     """
     if (text := _source(value, defined, root)) is not None:
         return {"result": text}
     parts = {"type": _type_name(value), "result": _text(value, root)}
     if isinstance(value, list | tuple | set | frozenset | dict):
-        parts["result"] = described(value, defined, root, 0)
+        parts["result"] = described(value, defined, root, 0, without=without)
     is_own = _is_own(value, root)
-    for name, item in _attributes(value, properties=is_own):
-        parts[f"result.{name}"] = described(item, defined, root, 1)
+    for name, item in _attributes(value, without, properties=is_own):
+        parts[f"result.{name}"] = described(item, defined, root, 1, without=without)
     if is_own and _is_collection(value):
-        parts["list(result)"] = _items(value, lambda item: described(item, defined, root, 1))
+        parts["list(result)"] = _items(value, lambda item: described(item, defined, root, 1, without=without))
     return parts
 
 
@@ -97,12 +99,18 @@ def _resolved(root: str) -> str:
 
 
 def described(
-    value: object, defined: Mapping[str, object], root: str, depth: int, *, properties: bool = True
+    value: object,
+    defined: Mapping[str, object],
+    root: str,
+    depth: int,
+    *,
+    properties: bool = True,
+    without: Collection[str] = (),
 ) -> str:
     """One text for a value inside another: its source, its items, or its text and attributes.
 
     ``properties``: also what properties give, which runs the code under test; without them, the attributes are also those
-    that a class keeps to itself, which is the state that its methods see.
+    that a class keeps to itself, which is the state that its methods see. ``without`` are attributes to leave out.
     """
     inside = not properties
     if (text := _source(value, defined, root)) is not None:
@@ -111,13 +119,14 @@ def described(
         return _type_name(value)
 
     def inner(item: object) -> str:
-        return described(item, defined, root, depth + 1, properties=properties)
+        return described(item, defined, root, depth + 1, properties=properties, without=without)
 
     if isinstance(value, list | tuple | set | frozenset | dict):
         return printed(_container(value, inner), root)
     properties = properties and _is_own(value, root)
     attributes = ", ".join(
-        f"{name}={inner(item)}" for name, item in _attributes(value, properties=properties, private=inside)
+        f"{name}={inner(item)}"
+        for name, item in _attributes(value, without, properties=properties, private=inside)
     )
     return printed(f"{_text(value, root)}{{{attributes}}}" if attributes else _text(value, root), root)
 
@@ -153,9 +162,11 @@ def _is_own(value: object, root: str) -> bool:
 
 
 def _attributes(
-    value: object, *, properties: bool = True, private: bool = False
+    value: object, without: Collection[str], *, properties: bool = True, private: bool = False
 ) -> Iterator[tuple[str, object]]:
-    """The public attributes an instance holds itself, sorted, ``private`` ones too where asked; none for what has no state of its own."""
+    """The public attributes an instance holds itself, sorted, ``private`` ones too where asked, and none of those ``without``; none
+    for what has no state of its own.
+    """
     if isinstance(value, (type, *_OPAQUE)) or type(value).__module__ == _MOCK_MODULE:
         return  # of a mock counts its calls, and that is seen for itself
     own = getattr(value, "__dict__", {})
@@ -167,6 +178,7 @@ def _attributes(
             names.update(name for name, one in kind.__dict__.items() if isinstance(one, _PROPERTIES))
     hidden = "__" if private else "_"
     names = {name for name in names if isinstance(name, str) and not (private and _CACHE.search(name))}
+    names.difference_update(without)
     for name in sorted(name for name in names if not name.startswith(hidden))[:_MAX_ATTRIBUTES]:
         try:
             yield name, getattr(value, name)

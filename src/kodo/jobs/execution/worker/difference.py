@@ -4,10 +4,17 @@ An error of an operation on values it was not made for (a TypeError on a guessed
 errors are the same, and one is the last thing to report.
 """
 
+import re
+
 import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.outcome import Outcome
+
+_ACCIDENTAL = 2
+"""The rank of an error that nothing raises on purpose."""
+_PRIVATE_CALL = re.compile(r"(?<!\w)(_[A-Za-z_]\w*)\s*\(")
+_FUNCTION = re.compile(r"<(?:function|method|bound method|built-in) ")
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -27,9 +34,31 @@ def tells(before: Outcome, after: Outcome) -> bool:
     """Whether the two outcomes are a difference of behaviour."""
     if "unusable" in (before.kind, after.kind) or (before.kind, before.parts) == (after.kind, after.parts):
         return False  # that a list became an iterator of the same items, the change shows
+    if before.kind == after.kind == "value" and _is_opaque(before, after):
+        return False  # what another function does shows when it is called
     if before.unbound or after.unbound or before.lacks_name:
         return False  # the signature changed or there is a new name, which the diff shows
     return not (before.kind == after.kind == "raises" and before.accident and after.accident)
+
+
+Worth = tuple[bool, bool, int]
+"""How well a difference shows what a caller sees; smaller shows it better."""
+
+
+def worth(call: Call, before: Outcome, after: Outcome) -> Worth:
+    """An accident of a made-up value says less than what a private function does, and that less than what a caller sees."""
+    how_much = rank(before, after)
+    return how_much >= _ACCIDENTAL, is_private(call), how_much
+
+
+def is_plain(one: Worth) -> bool:
+    """Whether a difference shows so well what a caller sees that nothing better need be looked for."""
+    return not (one[0] or one[1])
+
+
+def is_private(call: Call) -> bool:
+    """Whether a call names a function that its module keeps to itself, other than a special method."""
+    return any(not name.startswith("__") for name in _PRIVATE_CALL.findall(call.expression))
 
 
 def rank(before: Outcome, after: Outcome) -> int:
@@ -40,10 +69,19 @@ def rank(before: Outcome, after: Outcome) -> int:
     if kinds == {"value", "raises"}:
         if "AssertionError" in (before.parts.get("raises"), after.parts.get("raises")):
             return 3  # that an object is in a state which the code does not expect may be of our making
-        return 2 if before.accident or after.accident else 1
+        return 1 if (after if after.kind == "raises" else before).deliberate else _ACCIDENTAL
     if kinds == {"raises"}:
         return 3 if before.parts.get("raises") != after.parts.get("raises") else 4
     return 2
+
+
+def _is_opaque(before: Outcome, after: Outcome) -> bool:
+    """Whether all that differs is which function comes back."""
+    parts = {*before.parts, *after.parts} - {"type"}
+    differing = {name for name in parts if before.parts.get(name) != after.parts.get(name)}
+    return differing == {"result"} and all(
+        _FUNCTION.match(one.parts.get("result", "")) for one in (before, after)
+    )
 
 
 def common(before: Outcome, after: Outcome) -> tuple[Outcome, Outcome]:

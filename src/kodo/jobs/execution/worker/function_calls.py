@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.both_versions import BATCH, BothVersions, Compared, Gathered
+from kodo.jobs.execution.worker.returned_functions import ReturnedFunctions
 from kodo.jobs.execution.worker.seeds import through
 from kodo.jobs.execution.worker.turns import Turns
 
@@ -45,6 +46,7 @@ class FunctionCalls:
         self._must_arrive = must_arrive
         self._functions: dict[str, _Function] = {}
         self._turns: Turns[str] = Turns()
+        self._returned = ReturnedFunctions()
 
     def put(self, function: str, calls: Sequence[Call]) -> None:
         """Take the calls of one more function."""
@@ -69,9 +71,11 @@ class FunctionCalls:
         with self._turns.measured(one.name):
             size = FIRST if not one.made and self._is_short() else BATCH
             batch, one.left = one.left[:size], one.left[size:]
-            seen = self._both.make(batch, until)
+            both = self._both
+            seen = both.make(batch, until)
             one.left[:0] = [call for call in batch if call.id not in seen]
             one.made += len(seen)
+            one.left[:0] = both.numbered(self._returned.calls(batch, seen))
             one.arrived = one.arrived or any(map(through, seen.values()))
             one.gathered.add(batch, seen)
             one.stalled += sum(all(each.kind == "timeout" for each in pair) for pair in seen.values())
@@ -92,17 +96,20 @@ class FunctionCalls:
         return self._must_arrive or len(self._open()) > _FEW
 
     def _open(self) -> dict[str, _Function]:
-        shown = self._both.shown
-        return {name: one for name, one in self._functions.items() if one.left and name not in shown}
+        settled = self._both.settled
+        return {name: one for name, one in self._functions.items() if one.left and name not in settled}
 
     def _judged(self, one: _Function) -> Iterator[Compared]:
         """What the calls made up to now show: outside, and inside where they took new ways."""
-        if one.gathered.seen and (not one.left or one.gathered.is_telling()):
-            found = self._both.judge(one.name, *one.gathered.take())
-            yield found
-            if any(not difference.within for difference in found.differences):
+        both = self._both
+        if one.gathered.seen and (
+            not one.left or one.gathered.is_telling(lambda call, pair: both.is_better([one.name], call, pair))
+        ):
+            yield both.judge(one.name, *one.gathered.take())
+        if one.name in both.shown:
+            if one.name in both.settled:
                 one.left.clear()
-                return
+            return
         seeds = self._both.seeds.get(one.name)
         if seeds is None or (one.left and one.made <= FIRST) or not self._both.may_look_inside():
             return

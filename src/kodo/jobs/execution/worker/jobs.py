@@ -22,6 +22,8 @@ class ModuleLocation(msgspec.Struct, frozen=True):
     extra_paths: tuple[str, ...] = ()
     imported: dict[str, str] = {}
     """Name of a class that arguments may be instances of -> the module it is imported from."""
+    one_sided: tuple[str, ...] = ()
+    """Attributes that only one of two versions has, which are not compared."""
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _MAX_CALLS = 30
 _QUESTION = re.compile(r"(?:^|\.|\))(?:__\w+__|(?:is|has|can|get)(?:_\w+)?|closed|done|fileno)$")
 """Calls that only ask for something: asking once more is no other behaviour."""
+_INNER = re.compile(r"(?:^|\.)_(?!_)")
+"""Calls of what an object keeps to itself: where a mock stands for one of the project's own, that is no behaviour either."""
 
 
 def mocks(call: Call, space: Mapping[str, object]) -> Iterator[tuple[str, NonCallableMock]]:
@@ -43,7 +45,7 @@ def mock_calls(call: Call, space: Mapping[str, object]) -> dict[str, str]:
     """Each mock that recorded calls since, and these."""
     out: dict[str, str] = {}
     for name, one in mocks(call, space):
-        calls = [each for each in one.mock_calls if not _QUESTION.search(each[0])]
+        calls = [each for each in one.mock_calls if not (_QUESTION.search(each[0]) or _INNER.search(each[0]))]
         if calls:
             out[f"{name}.mock_calls"] = printed(repr(calls[:_MAX_CALLS]), "")
     return out

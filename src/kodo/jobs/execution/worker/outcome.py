@@ -1,8 +1,10 @@
 """What one call did, in parts that two versions of the code can be compared by."""
 
+import dis
 import random
 import traceback
-from collections.abc import Mapping
+import types
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.execution.worker.probe import Inner
+from kodo.jobs.execution.worker.uses import taken_by
 
 # Errors that an operation raises by itself when it is given what it was not made for.
 _ACCIDENTS = (
@@ -40,7 +43,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
     ``output``, and what the call changed.
 
-    ``lines``, ``inner`` and ``compared`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
+    ``lines``, ``inner`` and ``compared`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose,
+    ``deliberate`` that a statement raised it, or that the class itself lacks an attribute that its own code asks for; ``unbound`` that the call's
     arguments do not fit the signature, and ``lacks_name`` that the call itself asks for a name which a module does not have:
     that error says nothing of what the module does. ``reached`` names the functions asked for that the call went through.
     """
@@ -49,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True):
     kind: Literal["value", "raises", "timeout", "died", "unusable"]
     parts: dict[str, str] = {}
     accident: bool = False
+    deliberate: bool = False
     unbound: bool = False
     lacks_name: bool = False
     wrap: str = ""
@@ -58,6 +63,8 @@ class Outcome(msgspec.Struct, frozen=True):
     compared: tuple[Sides, ...] = ()
     unsteady: frozenset[str] = frozenset()
     """Parts that came out otherwise when the call was made again."""
+    takes: str = ""
+    """What a function that came back takes, as ``(name, *more)``; "" for what is no function."""
     drawn: bool = False
     """Whether random numbers were drawn, which start at the same place for every call."""
 
@@ -76,15 +83,25 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def outcome_of(
-    call: Call, names: Mapping[str, object], defined: dict[str, object], seconds: float, root: str
+    call: Call,
+    names: Mapping[str, object],
+    defined: dict[str, object],
+    seconds: float,
+    root: str,
+    without: Collection[str] = (),
 ) -> Outcome:
-    """Make one call in a fresh copy of ``names``, with the fixtures it asks for."""
+    """Make one call in a fresh copy of ``names``, with the fixtures it asks for; attributes ``without`` are not compared."""
     with fixtures(call) as made:
-        return _outcome(call, {**names, **made}, defined, seconds, root)
+        return _outcome(call, {**names, **made}, defined, seconds, root, without)
 
 
 def _outcome(
-    call: Call, space: dict[str, object], defined: dict[str, object], seconds: float, root: str
+    call: Call,
+    space: dict[str, object],
+    defined: dict[str, object],
+    seconds: float,
+    root: str,
+    without: Collection[str],
 ) -> Outcome:
     random.seed(0)
     start = random.getstate()
@@ -98,13 +115,19 @@ def _outcome(
     parts = {
         f"after: {name}": placeless(text, root)
         for name, text in _changes(call, space, ran.before, defined).items()
+        if name.rpartition(".")[2] not in without
     }
     if ran.output:
         parts["output"] = printed(ran.output, root)
     error = ran.error
     if error is None:
         return Outcome(
-            call.id, "value", describe(ran.result, defined, root) | parts, wrap=ran.wrap, drawn=drawn
+            call.id,
+            "value",
+            describe(ran.result, defined, root, without) | parts,
+            wrap=ran.wrap,
+            drawn=drawn,
+            takes=taken_by(ran.result),
         )
     if isinstance(error, MemoryError | KeyboardInterrupt | GeneratorExit):
         return Outcome(call.id, "unusable", {"why": f"it ends in {type(error).__name__}"})
@@ -114,6 +137,7 @@ def _outcome(
         "raises",
         parts,
         accident=isinstance(error, _ACCIDENTS) and not _on_purpose(error),
+        deliberate=_on_purpose(error) or _lacks_own(error, root),
         unbound=isinstance(error, TypeError) and _is_of_call(error),
         lacks_name=_lacks_name(error, root),
         wrap=ran.wrap,
@@ -139,6 +163,38 @@ def _is_of_call(error: BaseException) -> bool:
     while at is not None and at.tb_next is not None:
         at = at.tb_next
     return at is not None and (at.tb_frame.f_code.co_filename, at.tb_frame.f_code.co_name) == _EXPRESSION
+
+
+def _lacks_own(error: BaseException, root: str) -> bool:
+    """Whether a method of the project asks its own instance for an attribute that no method of its class sets: neither an argument
+    nor a made-up state is to blame for that.
+    """
+    if not isinstance(error, AttributeError) or error.obj is None or isinstance(error.obj, type):
+        return False
+    if error.name in _set_attributes(type(error.obj)):
+        return False
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    frame = at.tb_frame if at is not None else None
+    return (
+        frame is not None
+        and frame.f_code.co_filename.startswith(root)
+        and frame.f_locals.get("self") is error.obj
+    )
+
+
+def _set_attributes(kind: type) -> set[str]:
+    """The attributes that the methods of a class and of its bases set."""
+    methods = [
+        one for base in kind.__mro__ for one in vars(base).values() if isinstance(one, types.FunctionType)
+    ]
+    return {
+        str(step.argval)
+        for method in methods
+        for step in dis.get_instructions(method)
+        if step.opname == "STORE_ATTR"
+    }
 
 
 def _lacks_name(error: BaseException, root: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
+from kodo.jobs.execution.worker.difference import Difference, common, tells, worth
 from kodo.jobs.execution.worker.pair import Pair
 from kodo.jobs.execution.worker.seeds import Two
 from kodo.jobs.execution.worker.smaller import size, smaller_calls
@@ -47,7 +47,7 @@ def shrunk(call: Call, seen: Two, first: Pair, second: Pair, end: float) -> Diff
         results = first.run(options)
         better = [
             one for one in options
-            if one.id in results and tells(*results[one.id]) and rank(*results[one.id]) <= rank(*seen)
+            if one.id in results and tells(*results[one.id]) and worth(one, *results[one.id]) <= worth(call, *seen)
         ]  # fmt: skip
         smallest = sorted(better, key=size)[:_CONFIRMED]
         steady = stable(smallest, results, second) if smallest else {}

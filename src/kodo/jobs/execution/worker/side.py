@@ -184,7 +184,9 @@ def main() -> None:
 
     def outcome(call: Call, seconds: float) -> Outcome:
         """What a call does; an example of the documentation sees all that its module binds, as it does for doctest."""
-        return outcome_of(call, shown if call.origin == "example" else names, own, seconds, root)
+        return outcome_of(
+            call, shown if call.origin == "example" else names, own, seconds, root, where.one_sided
+        )
 
     out.write(b"\n")
     out.flush()
@@ -221,7 +223,15 @@ def main() -> None:
                 return msgspec.structs.replace(seen, reached=noted.reached, lines=noted.lines)
             keep = 2 if batch.vary else 0
             with probed(
-                Probe(module.__file__ or "", batch.reach, own, root, keep=keep, describes=batch.inner)
+                Probe(
+                    module.__file__ or "",
+                    batch.reach,
+                    own,
+                    root,
+                    keep=keep,
+                    describes=batch.inner,
+                    without=where.one_sided,
+                )
             ) as probe:
                 seen = outcome(call, seconds)
             if probe.live and spent[0] < batch.vary:

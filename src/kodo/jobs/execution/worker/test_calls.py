@@ -62,7 +62,7 @@ class TestCalls:
         self._learn(batch, seen)
         self._put_back(batch, seen)
         self._gathered.add(batch, seen)
-        if not self.is_left() or self._gathered.is_telling():
+        if not self.is_left() or self._gathered.is_telling(self._is_better):
             yield from self.rest()
         left = [one for one in seeds if one.function not in self._both.shown]
         ways = [call for one in left for call in one.calls[known[one.function] :]]
@@ -70,6 +70,11 @@ class TestCalls:
             roots = {one.function for one in left}
             own = [call for call in batch if call.id in seen and roots & through(seen[call.id])]
             yield self._both.look_inside(left[0].function, ways, own)
+
+    def _is_better(self, call: Call, pair: Two) -> bool:
+        """Whether a call shows a changed function better than what is known of it."""
+        settled = self._both.settled
+        return self._both.is_better((name for name in through(pair) if name not in settled), call, pair)
 
     def rest(self) -> Iterator[Compared]:
         """What was not judged yet."""

@@ -31,6 +31,18 @@ def uses(value: object, defined: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(found[:_MAX_USES])
 
 
+def taken_by(value: object) -> str:
+    """The parameters of a function that is a value, as ``(name, *more)``, without optional ones that it keeps to itself; "" for what is
+    no function, or does not say what it takes.
+    """
+    if not isinstance(value, _FUNCTIONS):
+        return ""
+    try:
+        return _parameters(value, hidden=False)
+    except (TypeError, ValueError):
+        return ""
+
+
 def _uses(value: object, defined: Mapping[str, object]) -> Iterator[str]:
     kind = type(value)
     is_tested = defined.get(kind.__name__) is kind and not kind.__name__.startswith("_")
@@ -56,8 +68,9 @@ def _held(value: object, kind: type, *, is_tested: bool) -> Iterator[str]:
     yield from (name for name in names if name.isidentifier() and not name.startswith("_"))
 
 
-def _parameters(function: object) -> str:
-    """The parameters that have to be given, as a signature has them, and the first of the others.
+def _parameters(function: object, *, hidden: bool = True) -> str:
+    """The parameters that can be given by position, as a signature has them; ``hidden``: also optional ones whose names begin with a
+    line, which often only keep a value.
 
     Raises:
         TypeError, ValueError: it does not say what it takes.
@@ -66,6 +79,8 @@ def _parameters(function: object) -> str:
     shown = [
         f"*{one.name}" if one.kind is inspect.Parameter.VAR_POSITIONAL else one.name
         for one in params
-        if one.kind is not inspect.Parameter.KEYWORD_ONLY and one.kind is not inspect.Parameter.VAR_KEYWORD
+        if one.kind is not inspect.Parameter.KEYWORD_ONLY
+        and one.kind is not inspect.Parameter.VAR_KEYWORD
+        and (hidden or one.default is one.empty or not one.name.startswith("_"))
     ]
     return f"({', '.join(shown[:_MAX_PARAMETERS])})"

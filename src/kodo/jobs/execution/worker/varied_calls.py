@@ -86,16 +86,20 @@ class VariedCalls:
     def _judged(self, root: str, batch: Sequence[Call], seen: Mapping[int, Two]) -> Iterator[Compared]:
         gathered = self._gathered[root]
         gathered.add(batch, seen)
-        if gathered.is_telling() or len(gathered.calls) >= _TOGETHER:
+        both = self._both
+        if (
+            gathered.is_telling(lambda call, pair: both.is_better([root], call, pair))
+            or len(gathered.calls) >= _TOGETHER
+        ):
             yield self._both.judge(root, *gathered.take())
 
     def _open(self, vain: int) -> list[str]:
         """The functions to vary calls of that did so in vain less often than that."""
-        shown = self._both.shown
+        settled = self._both.settled
         return [
             root
             for root, seeds in self._both.seeds.items()
-            if root not in shown and seeds.calls and (self._vain[root] < vain or self._is_new(seeds))
+            if root not in settled and seeds.calls and (self._vain[root] < vain or self._is_new(seeds))
         ]
 
     def _is_new(self, seeds: Seeds) -> bool:

@@ -1,0 +1,176 @@
+"""How much a difference says: what a caller sees says more than what a module keeps to itself."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from kodo.jobs.execution.attribute_names import one_sided_attributes
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.describe import describe
+from kodo.jobs.execution.worker.difference import is_plain, is_private, tells, worth
+from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
+from kodo.jobs.execution.worker.probe import Inner, first_difference
+
+
+def _value(result: str, **parts: str) -> Outcome:
+    return Outcome(1, "value", {"result": result, **parts})
+
+
+def _raised(name: str, *, accident: bool = False) -> Outcome:
+    return Outcome(1, "raises", {"raises": name}, accident=accident, deliberate=not accident)
+
+
+PUBLIC, PRIVATE = Call(1, "f", "f(_0)"), Call(1, "_f", "m._f(_0)")
+
+
+@pytest.mark.parametrize(
+    ("better", "than"),
+    [
+        ((PUBLIC, _value("1"), _value("2")), (PRIVATE, _value("1"), _value("2"))),
+        ((PUBLIC, _value("1"), _raised("ValueError")), (PRIVATE, _value("1"), _value("2"))),
+        ((PRIVATE, _value("1"), _value("2")), (PUBLIC, _raised("TypeError", accident=True), _value("2"))),
+        ((PUBLIC, _value("1"), _value("2")), (PUBLIC, _value("1"), _raised("ValueError"))),
+    ],
+)
+def test_what_a_caller_sees_says_more(
+    better: tuple[Call, Outcome, Outcome], than: tuple[Call, Outcome, Outcome]
+) -> None:
+    """A result of a private function says less than one of a public function, and an accident of a made-up value least."""
+    assert worth(*better) < worth(*than)
+
+
+@pytest.mark.parametrize(
+    ("call", "before", "after", "is_enough"),
+    [
+        (PUBLIC, _value("1"), _value("2"), True),
+        (PUBLIC, _value("1"), _raised("ValueError"), True),
+        (PUBLIC, _value("1"), _raised("TypeError", accident=True), False),
+        (PRIVATE, _value("1"), _value("2"), False),
+    ],
+)
+def test_better_is_looked_for_where_a_difference_says_little(
+    call: Call, before: Outcome, after: Outcome, is_enough: bool
+) -> None:
+    """What a caller sees by its result, or by an error that is raised on purpose, is enough."""
+    assert is_plain(worth(call, before, after)) is is_enough
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("f(_0)", False),
+        ("_f(_0)", True),
+        ("parser._parse(_0, _1)", True),
+        ("a.__mod__(_0)", False),
+        ("_ymd_.could_be_day(_0)", False),
+        ("x_f(_0)", False),
+    ],
+)
+def test_a_private_call_is_known_by_what_it_names(expression: str, expected: bool) -> None:
+    """Arguments and variables begin with a line too, and special methods are what operators call."""
+    assert is_private(Call(1, "f", expression)) is expected
+
+
+class TestReturnedFunctions:
+    """Which function comes back is no behaviour: what it does shows when it is called."""
+
+    def test_another_function_is_no_difference(self) -> None:
+        """A lambda in the place of a method says nothing."""
+        one = _value("<function f.<locals>.<lambda>>", type="builtins.function")
+        other = _value("<method Shop.price>", type="builtins.method")
+        assert not tells(one, other)
+
+    def test_a_function_in_the_place_of_a_value_is_one(self) -> None:
+        """A caller sees that; so it does where something else differs too."""
+        assert tells(_value("3"), _value("<function f>"))
+        assert tells(_value("<function f>", output="'a'"), _value("<function g>"))
+
+
+SHOP = "class Shop:\n    def __init__(self):\n        self.open = True{more}\n"
+
+
+class TestOneSidedAttributes:
+    """That an attribute came or went, the change itself shows."""
+
+    @pytest.mark.parametrize(
+        ("before", "after", "expected"),
+        [
+            (SHOP.format(more=""), SHOP.format(more="\n        self.late = 1"), {"late"}),
+            ("class A:\n    __slots__ = ('a', 'b')", "class A:\n    __slots__ = ('a',)", {"b"}),
+            ("class A:\n    a = 1", "class A:\n    a: int = 2", set()),
+            ("class A: pass", "class A:\n    @property\n    def size(self): return 1", {"size"}),
+            ("class A: pass", "class A:\n    def size(self): return 1", set()),
+            ("class A:\n    a = 1\nclass B: pass", "class A: pass\nclass B:\n    a = 1", set()),
+        ],
+    )
+    def test_those_of_one_version_are_known(self, before: str, after: str, expected: set[str]) -> None:
+        """Those on self, of the class, in slots and properties."""
+        assert one_sided_attributes(ast.parse(before), ast.parse(after)) == expected
+
+    def test_they_are_not_compared_at_any_depth(self) -> None:
+        """Neither in the result nor in what is in it."""
+
+        class Token:
+            def __init__(self, **more: object) -> None:
+                self.value = 1
+                self.__dict__.update(more)
+
+        for wrap in (lambda one: one, lambda one: [one], lambda one: Token(inner=one)):
+            one, other = (describe(wrap(token), {}, "/r", ("late",)) for token in (Token(), Token(late=True)))
+            assert one == other
+            assert describe(wrap(Token(late=False)), {}, "/r") != describe(wrap(Token(late=True)), {}, "/r")
+
+    def test_the_state_of_a_receiver_is_compared_without_them(self) -> None:
+        """A call that sets one in one version only does nothing else that counts."""
+        space: dict[str, object] = {"shop": type("Shop", (), {})()}
+        call = Call(1, "f", "shop.__dict__.update(late=1, open=2)", receiver="shop")
+        seen = outcome_of(call, space, {}, 5.0, "/r", ("late",))
+        assert [name for name in seen.parts if name.startswith("after: ")] == ["after: shop.open"]
+
+
+OWN = """class Day:
+    def __init__(self):
+        self.day = 1
+
+    def month_of_year(self):
+        return self.month
+
+    def day_of_month(self):
+        return self.day
+
+    def of(self, other):
+        return other.month
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("Day().month_of_year()", True),
+        ("object.__new__(Day).day_of_month()", False),
+        ("Day().of(3)", False),
+    ],
+)
+def test_an_attribute_that_no_method_sets_is_the_classs_own_fault(expression: str, expected: bool) -> None:
+    """A made-up instance may lack what its constructor sets, and an argument what is asked of it: these say little."""
+    space: dict[str, object] = {}
+    exec(compile(OWN, "/r/day.py", "exec"), space)
+    seen = outcome_of(Call(1, "f", expression), space, {}, 5.0, "/r")
+    assert seen.parts["raises"] == "AttributeError" and seen.deliberate is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_said"),
+    [
+        ("raises TypeError: a", "raises AttributeError: b", False),
+        ("raises TypeError: a", "raises ValueError: b", True),
+        ("raises ValueError: a", "raises ValueError: b", False),
+        ("1", "raises TypeError: b", True),
+    ],
+)
+def test_two_accidents_of_a_changed_argument_are_alike(before: str, after: str, is_said: bool) -> None:
+    """Inside a call too, an operation that fails on what it was not made for is no behaviour."""
+    one, other = (Inner("f", "x=1", "", result, "x = 1") for result in (before, after))
+    assert bool(first_difference([one], [other])) is is_said
