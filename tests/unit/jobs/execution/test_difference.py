@@ -82,6 +82,13 @@ class TestReturnedFunctions:
         other = _value("<method Shop.price>", type="builtins.method")
         assert not tells(one, other)
 
+    def test_nor_is_it_one_inside_a_call(self) -> None:
+        """What the call changed besides counts."""
+        one, other = (Inner("f", "x=1", "", f"<function {name}>") for name in "ab")
+        assert first_difference([one], [other]) is None
+        more = Inner("f", "x=1", "", "<function b>; x = 2")
+        assert first_difference([one], [more]) is not None
+
     def test_a_function_in_the_place_of_a_value_is_one(self) -> None:
         """A caller sees that; so it does where something else differs too."""
         assert tells(_value("3"), _value("<function f>"))

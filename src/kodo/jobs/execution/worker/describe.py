@@ -17,6 +17,7 @@ from kodo.jobs.execution.worker import literal
 _ADDRESS = re.compile(
     r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}|\b(?:7f|5[56])[0-9a-f]{10}\b|\b(?:139|140)\d{12}\b"
 )
+_FUNCTION = re.compile(r"<(?:function|method|bound method|built-in function|built-in method) [^;]*>")
 _MOCK_ID = re.compile(r" id='\d+'(?=>)")
 _CACHE = re.compile(r"cache|memo(?:$|_|ize)")
 """Names of attributes that only keep what was worked out before: what is in them shows where it is used, or not at all."""
@@ -96,6 +97,11 @@ def placeless(source: str, root: str) -> str:
 def _resolved(root: str) -> str:
     """A folder without the links on the way to it: code may ask for that."""
     return os.path.realpath(root)
+
+
+def is_function(text: str) -> bool:
+    """Whether a text describes a function and nothing else: its name says nothing of what it does."""
+    return bool(_FUNCTION.fullmatch(text))
 
 
 def described(

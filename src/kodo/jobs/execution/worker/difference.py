@@ -9,12 +9,12 @@ import re
 import msgspec
 
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.describe import is_function
 from kodo.jobs.execution.worker.outcome import Outcome
 
 _ACCIDENTAL = 2
 """The rank of an error that nothing raises on purpose."""
 _PRIVATE_CALL = re.compile(r"(?<!\w)(_[A-Za-z_]\w*)\s*\(")
-_FUNCTION = re.compile(r"<(?:function|method|bound method|built-in) ")
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def _is_opaque(before: Outcome, after: Outcome) -> bool:
     parts = {*before.parts, *after.parts} - {"type"}
     differing = {name for name in parts if before.parts.get(name) != after.parts.get(name)}
     return differing == {"result"} and all(
-        _FUNCTION.match(one.parts.get("result", "")) for one in (before, after)
+        is_function(one.parts.get("result", "")) for one in (before, after)
     )
 
 
