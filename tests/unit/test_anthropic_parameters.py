@@ -56,6 +56,22 @@ def test_a_refused_parameter_is_named(name: str) -> None:
     assert parse_request({**BODY, name: None}, MessagesRequest).max_tokens == 1
 
 
+def test_an_ignored_field_of_options_is_told() -> None:
+    """By its path; those that the object has, and null ones, are not named."""
+    options = {
+        "metadata": {"user_id": "u", "x": 1},
+        "thinking": {"type": "disabled", "budget": 5, "display": None},
+        "output_config": {
+            "effort": "low",
+            "format": {"type": "json_schema", "schema": {}, "name": "n"},
+            "y": None,
+        },
+        "tool_choice": {"type": "auto", "z": []},
+    }
+    ignored = ["metadata.x", "output_config.format.name", "thinking.budget", "tool_choice.z"]
+    assert ignored_parameters({**BODY, **options}) == ignored
+
+
 @pytest.mark.parametrize("name", [*sorted(IGNORED), "of_tomorrow"])
 def test_an_ignored_parameter_is_told(name: str) -> None:
     """An ignored or unknown parameter is named, unless it is null; honoured ones are not."""

@@ -30,7 +30,10 @@ MESSAGES = Catalogue(
             "give exactly one of TEXT, --issue, --finding, --test and --resume",
             "TEXT、--issue、--finding、--test、--resume のうちちょうど 1 つを指定してください",
         ),
-        "no_repository": ("{path} is not in a git repository", "{path} は git リポジトリ内にありません"),
+        "no_repository": (
+            "{path} is not in a git repository: `git init` and a first commit make one",
+            "{path} は git リポジトリ内にありません。`git init` と最初のコミットで作成できます",
+        ),
         "no_run": ("there is no run to resume here", "再開できる実行がここにはありません"),
         "reproducing": ("running the tests as they are", "現状のテストを実行しています"),
         "asking": ("working with the model", "モデルと作業しています"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -15,8 +15,12 @@ from kodo.server.wire.anthropic import (
     IGNORED,
     REFUSED,
     CountTokensRequest,
+    MessagesMetadata,
     MessagesRequest,
     MessagesToolChoice,
+    OutputConfig,
+    OutputFormat,
+    ThinkingConfig,
 )
 from kodo.server.wire.decode import MAX_ITEMS, BadBody
 from kodo.server.wire.items import Item
@@ -38,6 +42,15 @@ HOSTED_RESULTS = (
     "mcp_tool_result",
 )
 """Results of the hosted service's own tools, which stand in the assistant's turn."""
+_OPTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "metadata": MessagesMetadata,
+    "output_config": OutputConfig,
+    "output_config.format": OutputFormat,
+    "output_format": OutputFormat,
+    "thinking": ThinkingConfig,
+    "tool_choice": MessagesToolChoice,
+}
+"""Objects of options, by their places in a body."""
 _BUDGET_EFFORTS = ((16_384, "high"), (4_096, "medium"), (0, "low"))
 """The effort that a budget of so many tokens stands for."""
 
@@ -55,11 +68,27 @@ def parse_request(raw: Mapping[str, Any], kind: type[R]) -> R:
 
 
 def ignored_parameters(raw: Mapping[str, Any]) -> list[str]:
-    """The parameters of a body that change nothing: known ones, and those that no version known here has."""
-    known = {field.encode_name for field in msgspec.structs.fields(MessagesRequest)} | set(REFUSED)
-    return sorted(
-        name for name, value in raw.items() if value is not None and (name in IGNORED or name not in known)
-    )
+    """The parameters of a body that change nothing: known ones, and those that no version known here has; fields of an
+    object of options with its path."""
+    found = [*_unknown(raw, MessagesRequest, ""), *(name for name in IGNORED if raw.get(name) is not None)]
+    for path, kind in _OPTIONS.items():
+        found += _unknown(_at(raw, path), kind, f"{path}.")
+    return sorted(set(found) - set(REFUSED))
+
+
+def _unknown(value: object, kind: type[msgspec.Struct], prefix: str) -> list[str]:
+    """The fields of an object that a type does not have."""
+    if not isinstance(value, dict):
+        return []
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    return [f"{prefix}{name}" for name, one in value.items() if one is not None and name not in known]
+
+
+def _at(raw: Mapping[str, Any], path: str) -> object:
+    value: object = raw
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def skipped_tools(body: CountTokensRequest) -> tuple[str, ...]:
