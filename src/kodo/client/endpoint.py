@@ -9,15 +9,18 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -31,6 +34,7 @@ Source = Literal["configured", "running", "started", "replay"]
 
 DEFAULT_PORT = 8000
 _PROBE_SECONDS = 1.0
+_ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 _STOP_SECONDS = 15.0
 
 
@@ -146,14 +150,37 @@ def _get(url: str) -> dict[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
+def _in_main_thread() -> bool:
+    """Whether signals can be handled from here."""
+    return threading.current_thread() is threading.main_thread()
+
+
 class StartedServer:
-    """A kodo server that lives as long as one command, and that no other command uses. Made by :meth:`start`."""
+    """A kodo server that lives as long as one command, and that no other command uses. Made by :meth:`start`.
+
+    A signal that ends the command takes it along (SIGTERM, SIGHUP; not where the program has a handler of its own). After
+    ``kill -9`` it stays, and is used like any other.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
         self._process, self.base_url, self._log = process, base_url, log
         self._server_lock = _server_lock(process.pid)
         Path(self._server_lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         self._server_lock.acquire(timeout=0)
+        self._handlers: dict[int, Any] = {}
+        """What the signals that end a command would do without this server."""
+        for number in _ENDS if _in_main_thread() else ():
+            before = signal.getsignal(number)
+            if before is signal.SIG_DFL or isinstance(getattr(before, "__self__", None), StartedServer):
+                self._handlers[number] = before
+                signal.signal(number, self._end_with_command)
+
+    def _end_with_command(self, number: int, _: FrameType | None) -> None:
+        """End the server, and then this process as the signal would have."""
+        self._process.terminate()
+        self._log.unlink(missing_ok=True)
+        signal.signal(number, self._handlers[number])
+        os.kill(os.getpid(), number)
 
     @classmethod
     def start(cls, seconds: float, command: tuple[str, ...] = ()) -> StartedServer:
@@ -208,6 +235,9 @@ class StartedServer:
 
     def stop(self) -> None:
         """Ask it to end, then make it. Safe to call twice."""
+        for number, before in self._handlers.items() if _in_main_thread() else ():
+            if signal.getsignal(number) == self._end_with_command:
+                signal.signal(number, before)
         if self._process.poll() is None:
             self._process.terminate()
             try:

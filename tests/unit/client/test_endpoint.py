@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from kodo.client import endpoint
@@ -154,3 +157,29 @@ def test_a_server_that_never_gets_ready_is_stopped() -> None:
 def test_this_machine_is_told_from_others(url: str, local: bool) -> None:
     """Only loopback addresses are local."""
     assert is_loopback(url) is local
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_command_ends_its_servers(tmp_path: Path, number: int) -> None:
+    """Both of them; and the command ends as the signal would have ended it."""
+    program = (
+        "import sys, time; from kodo.client.endpoint import StartedServer\n"
+        "both = [StartedServer.start(30, (sys.executable, '-c', sys.argv[1])) for _ in range(2)]\n"
+        "print(*(one._process.pid for one in both), flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, SERVE]
+    environment = {**os.environ, "KODO_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        servers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+        process.send_signal(number)
+        assert process.wait(30) == -number
+    assert len(servers) == 2
+    assert psutil.wait_procs(servers, timeout=30)[1] == []
+
+
+def test_a_server_that_was_stopped_leaves_signals_as_they_were(tmp_path: Path) -> None:
+    """And one that a program handles itself is never touched."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    StartedServer.start(30, (sys.executable, "-c", SERVE)).stop()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
