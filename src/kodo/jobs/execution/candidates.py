@@ -217,11 +217,11 @@ class CandidateGenerator:
     def neighbours(
         self, function: Function | None, call: Call, count: int, words: Iterable[object] = ()
     ) -> list[Call]:
-        """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced.
+        """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced; others each time.
 
         ``function`` is None where the call is of another module; ``words`` are literals that the call may need.
         """
-        rng = random.Random(f"{self._seed}:{call.id}:near")  # noqa: S311 - test inputs
+        rng = random.Random(f"{self._seed}:{call.id}:near:{self._next}")  # noqa: S311 - test inputs
         own = constants(self._module, function) if function is not None else ()
         known = tuple(dict.fromkeys([*own, *words_of(call), *words]))
         values = Values(rng, self._module.constructible, known, self._instances, deep=self._deep)

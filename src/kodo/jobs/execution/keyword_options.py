@@ -5,18 +5,37 @@ from __future__ import annotations
 import ast
 
 _MAX_OPTIONS = 12
+_ANY_NAMES = ("a", "b")
+"""Options for a function that takes any."""
 
 
 def options_read(node: ast.AST, variable: str) -> dict[str, ast.expr | None]:
     """Name of an option -> its default, None for none: ``options["x"]``, ``options.get("x", 3)``, ``"x" in options``, and a
-    helper that is given both, ``get_bool(options, "x", True)``.
+    helper that is given both, ``get_bool(options, "x", True)``. Two of any name where all options are read alike.
     """
     out: dict[str, ast.expr | None] = {}
     for one in ast.walk(node):
         name, default = _read(one, variable)
         if name.isidentifier() and (name not in out or default is not None):
             out[name] = default
+    if not out and _is_read(node, variable):
+        return dict.fromkeys(_ANY_NAMES)
     return dict(list(out.items())[:_MAX_OPTIONS])
+
+
+def _is_read(node: ast.AST, variable: str) -> bool:
+    """Whether a body does more with its ``**options`` than to hand them on as options: it loops over them, or copies them."""
+    handed_on = {
+        id(word.value)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Call)
+        for word in one.keywords
+        if word.arg is None
+    }
+    return any(
+        isinstance(one, ast.Name) and one.id == variable and id(one) not in handed_on
+        for one in ast.walk(node)
+    )
 
 
 def _read(node: ast.AST, variable: str) -> tuple[str, ast.expr | None]:

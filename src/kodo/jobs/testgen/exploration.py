@@ -23,8 +23,8 @@ from kodo.jobs.testgen.package_calls import PackageCalls
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, choose
 
-_MORE_ROUNDS = 3
-"""Rounds beyond those asked for, while each finds a new arc."""
+_MAX_ROUNDS = 12
+"""Rounds of neighbours at most; so many as are asked for, one after the other, without a new arc are the last."""
 _MAX_CALLS = 2500
 """Calls of one round."""
 _FOLLOWED, _FOLLOW_UPS, _DEPTH = 6, 5, 2
@@ -53,14 +53,16 @@ class CallExploration:
         if is_left and self.pipeline.may_begin("calls of the package's other functions"):
             trials = trials.joined(self._of_package())
             trials = self._entered(trials)
-        left = options.rounds + _MORE_ROUNDS if is_left else 0
-        while left and self.pipeline.may_begin("calls near those that reached something new"):
+        left = options.rounds if is_left else 0
+        for _ in range(_MAX_ROUNDS if is_left else 0):
+            if not (left and self.pipeline.may_begin("calls near those that reached something new")):
+                break
             near = self._near(trials)
             if not near:
                 break
             known = len(_arcs(trials))
             trials = trials.joined(self.pipeline.attempt(near))
-            left = left - 1 if len(_arcs(trials)) > known else min(left - 1, _MORE_ROUNDS - 1)
+            left = options.rounds if len(_arcs(trials)) > known else left - 1
         return trials
 
     def _words(self, function: Function) -> tuple[object, ...]:

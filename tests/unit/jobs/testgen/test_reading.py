@@ -283,3 +283,33 @@ def test_a_module_of_a_namespace_package_is_imported_by_its_whole_name(tmp_path)
     (folder / "tag.py").write_text("def f(x: int) -> int:\n    return x\n", encoding="utf-8")
     found = load(folder / "tag.py")
     assert (found.name, found.import_root) == ("ruamel.yaml.tag", tmp_path / "site-packages")
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("return [(k, v) for k, v in options.items()]", ["a", "b"]),
+        ("return dict(options)", ["a", "b"]),
+        ("return g(**options)", []),
+        ("return options['size'], options.items()", ["size"]),
+    ],
+)
+def test_options_of_any_name_are_given_where_they_are_read(tmp_path, body, names):
+    """Where they are only handed on, it is another function that knows the names."""
+    one = function(tmp_path, f"def f(**options):\n    {body}\n")
+    assert [param.name for param in one.params] == names
+    assert all(param.keyword_only for param in one.params)
+
+
+def test_a_further_round_of_neighbours_makes_others(tmp_path):
+    """The same call is varied in another way each time, and in the same ways by another generator of the same seed."""
+    found = module(tmp_path, "def f(text: str, count: int):\n    return text * count\n")
+    rounds = []
+    for _ in range(2):
+        generator = CandidateGenerator(found, 0, deep=True)
+        (call, *_) = [one for one in generator.calls(found.functions[0], 20) if len(one.args) == 2]
+        rounds.append(
+            [[near.args for near in generator.neighbours(found.functions[0], call, 20)] for _ in range(2)]
+        )
+    assert rounds[0] == rounds[1]
+    assert rounds[0][0] != rounds[0][1]
