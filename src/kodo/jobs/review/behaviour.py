@@ -101,10 +101,22 @@ class Behaviour:
             recorded=self.recorded,
             differences=self.differences,
             unstable=self.unstable,
-            not_run=tuple(dict.fromkeys(self.not_run)),
+            not_run=tuple(_by_reason(self.not_run)),
             seconds=round(self.seconds, 1),
             budget=budget,
         )
+
+
+def _by_reason(texts: Iterable[str]) -> Iterator[str]:
+    """What could not be run, the files for which one reason holds together: a budget that is used up names many."""
+    found: dict[str, dict[str, None]] = {}
+    for text in texts:
+        path, joined, reason = text.partition(": ")
+        is_of_file = bool(joined) and " " not in path
+        paths = found.setdefault(reason if is_of_file else text, {})
+        if is_of_file:
+            paths[path] = None
+    return (f"{', '.join(paths)}: {reason}" if paths else reason for reason, paths in found.items())
 
 
 def compare_behaviour(

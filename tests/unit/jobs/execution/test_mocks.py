@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.mocks import asked_answers, is_talked_to, late_attributes
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.difference import rank
+from kodo.jobs.execution.worker.difference import rank, tells
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 
 SOURCE = """
@@ -212,3 +213,29 @@ def test_a_known_instance_is_not_all_there_is(tmp_path: Path) -> None:
     maker = CandidateGenerator(module, 0, instances={"Wire": ("Wire(7)",)}, mocked=True)
     made = {call.setup[0] for call in maker.calls(module.every_function["Line.send"], 200)}
     assert any("Wire(7)" in one for one in made) and any("__class__=Wire" in one for one in made)
+
+
+_TAKERS = """
+def below(one): return 1 < one
+def get(one): return one.get("a")
+async def take(one): return await one.get()
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_of_mock"),
+    [
+        ("below(mock.MagicMock().size)", True),
+        ("asyncio.run(take(mock.MagicMock()))", True),
+        ("get(mock.ANY)", True),
+        ("below('a')", False),
+        ("below(None)", False),
+    ],
+)
+def test_an_operation_that_fails_on_a_mock_tells_nothing(expression: str, *, is_of_mock: bool) -> None:
+    """One version asks more of an object than a mock can answer; a real one may."""
+    space: dict[str, object] = {"asyncio": asyncio}
+    exec(_TAKERS, space)
+    failed = outcome_of(Call(0, "f", expression, origin="boundary"), space, {}, 5.0, "")
+    assert (failed.parts["raises"] in ("TypeError", "AttributeError")) and failed.of_mock is is_of_mock
+    assert tells(Outcome(0, "value", {"result": "1"}), failed) is not is_of_mock

@@ -17,10 +17,13 @@ from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, Exhausted, Finished, Group
+from kodo.jobs.execution.worker.difference import Difference
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import RecordedCall
+from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
-from kodo.jobs.review.behaviour import _groups
+from kodo.jobs.report.reasons import in_lang
+from kodo.jobs.review.behaviour import Behaviour, _groups
 from kodo.jobs.review.behaviour_remarks import CONTRADICTS
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.job import review
@@ -287,6 +290,7 @@ def recorded(*setup, expression="singularize('as')"):
     return Call(0, "test_m.py", expression, (), setup, origin="test")
 
 
+THREE = "".join(f"def {name}(n: int) -> int:\n    return n\n\n" for name in ("first", "second", "third"))
 TEST = "from m import singularize\n\ndef test_it():\n    assert singularize('as') == 'a'\n"
 
 
@@ -325,10 +329,27 @@ def test_nothing_is_compared_when_nothing_is_left_of_the_budget(workers, monkeyp
 )
 def test_functions_that_a_killed_worker_has_no_answer_for_are_named(workers, answers, rest, out):
     """Only a worker that came to its end may leave a function out: its callers have shown the change already."""
-    old = "".join(f"def {name}(n: int) -> int:\n    return n\n\n" for name in ("first", "second", "third"))
-    answers[:] = [Compared("first", 3, 0, ()), *rest]
-    report = compare(old, old.replace("return n", "return n + 1"))
+    call = Call(0, "first", "first(1)", origin="boundary")
+    shown = Difference(call, Outcome(0, "value", {"result": "1"}), Outcome(0, "value", {"result": "2"}), call)
+    answers[:] = [Compared("first", 3, 0, (shown,)), *rest]
+    report = compare(THREE, THREE.replace("return n", "return n + 1"))
     assert list(report.executed.not_run) == out and report.executed.functions == ("m.py: first",)
+
+
+def test_functions_whose_calls_come_after_the_end_of_the_worker_are_named(workers, monkeypatch):
+    """It came to its end without them and shows nothing, so nobody may take them for compared."""
+    monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", lambda *args, **more: [Finished()])
+    monkeypatch.setattr("kodo.jobs.review.behaviour.instances", lambda *args: time.sleep(0.5) or {})
+    report = compare(THREE, THREE.replace("return n", "return n + 1"))
+    assert report.executed.not_run == ("m.py: the budget ran out before first, second, third",)
+
+
+def test_functions_of_which_no_call_can_be_made_up_are_named(workers, answers):
+    """A method of an abstract class that nothing derives from needs an instance, and there is none."""
+    old = "from abc import ABC, abstractmethod\n\nclass Shape(ABC):\n    @abstractmethod\n    def area(self): ...\n\n    def twice(self):\n        return 2\n"
+    answers[:] = [Finished()]
+    report = compare(old, old.replace("return 2", "return 3"))
+    assert report.executed.not_run == ("m.py: no call could be made up for Shape.twice",)
 
 
 def test_a_recorded_call_that_is_no_python_is_left_out(workers, handed, monkeypatch):
@@ -426,6 +447,20 @@ def test_every_changed_file_has_a_part_of_the_time(workers):
     review(VersionsSource(before, after), ReviewOptions(run=True, fixes=False, run_seconds=90), None)
     ends = [job.until - begun for job in workers]
     assert 30 <= ends[0] < 45 <= ends[1] < 60 and ends[2] > 85
+
+
+def test_files_with_one_reason_are_named_together():
+    """A reader does not read one sentence for each of ten files; what is of no file, or of a function, stays by itself."""
+    used_up, other = (
+        "the budget of seconds was used up",
+        "the project's tests, for their calls: there are none",
+    )
+    found = Behaviour(
+        not_run=[f"a.py: {used_up}", other, f"b.py: {used_up}", "b.py: f: TypeError", f"a.py: {used_up}"]
+    )
+    told = found.summary(20.0).not_run
+    assert told == (f"a.py, b.py: {used_up}", other, "b.py: f: TypeError")
+    assert in_lang(told[0], "ja") == "a.py, b.py: 実行時間の上限に達しました"
 
 
 def test_reading_is_held_to_a_part_of_the_budget(workers, monkeypatch):

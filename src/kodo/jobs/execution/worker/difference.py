@@ -38,6 +38,8 @@ def tells(before: Outcome, after: Outcome) -> bool:
         return False  # what another function does shows when it is called
     if before.unbound or after.unbound or before.lacks_name:
         return False  # the signature changed or there is a new name, which the diff shows
+    if before.of_mock or after.of_mock:
+        return False  # it says what a mock is not
     return not (before.kind == after.kind == "raises" and before.accident and after.accident)
 
 

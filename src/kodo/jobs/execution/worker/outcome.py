@@ -2,6 +2,7 @@
 
 import dis
 import random
+import re
 import traceback
 import types
 from collections.abc import Collection, Mapping
@@ -35,6 +36,7 @@ _ACCIDENTS = (
 _LACKING = {AttributeError: "module ", ImportError: "cannot import name ", NameError: "name "}
 """How the messages of errors begin that speak of a name which a module does not have."""
 
+_MOCKS = re.compile(r"\b(?:Magic|Async|NonCallableMagic)Mock\b|'_ANY'")
 _EXPRESSION = "<string>", "<module>"
 """The file and the function of an expression that is evaluated."""
 
@@ -56,6 +58,8 @@ class Outcome(msgspec.Struct, frozen=True):
     deliberate: bool = False
     unbound: bool = False
     lacks_name: bool = False
+    of_mock: bool = False
+    """Whether an operation failed on a mock, which is no number, no text and nothing to await: a real object may be."""
     wrap: str = ""
     reached: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
@@ -140,6 +144,7 @@ def _outcome(
         deliberate=_on_purpose(error) or _lacks_own(error, root),
         unbound=isinstance(error, TypeError) and _is_of_call(error),
         lacks_name=_lacks_name(error, root),
+        of_mock=isinstance(error, TypeError | AttributeError) and bool(_MOCKS.search(str(error))),
         wrap=ran.wrap,
         drawn=drawn,
     )
