@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from types import MappingProxyType
 
 _MAX_OPTIONS = 12
 _ANY_NAMES = ("a", "b")
 """Options for a function that takes any."""
 
 
-def options_read(node: ast.AST, variable: str) -> dict[str, ast.expr | None]:
+def options_read(
+    node: ast.AST, variable: str, texts: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, ast.expr | None]:
     """Name of an option -> its default, None for none: ``options["x"]``, ``options.get("x", 3)``, ``"x" in options``, and a
-    helper that is given both, ``get_bool(options, "x", True)``. Two of any name where all options are read alike.
+    helper that is given both, ``get_bool(options, "x", True)``. Two of any name where all options are read alike. ``texts``: name, or
+    attribute of a class -> the text that it is bound to, which a key may be written by.
     """
     out: dict[str, ast.expr | None] = {}
     for one in ast.walk(node):
-        name, default = _read(one, variable)
+        name, default = _read(_with_texts(one, texts), variable)
         if name.isidentifier() and (name not in out or default is not None):
             out[name] = default
     if not out and _is_read(node, variable):
         return dict.fromkeys(_ANY_NAMES)
     return dict(list(out.items())[:_MAX_OPTIONS])
+
+
+def _with_texts(node: ast.AST, texts: Mapping[str, str]) -> ast.AST:
+    """A node that reads a key with the text in the place of the name that it is bound to."""
+
+    def text(one: ast.expr) -> ast.expr:
+        known = texts.get(ast.unparse(one)) if isinstance(one, ast.Name | ast.Attribute) else None
+        return one if known is None else ast.Constant(known)
+
+    match node:
+        case ast.Subscript(value=value, slice=key):
+            return ast.Subscript(value, text(key), node.ctx)
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            return ast.Compare(text(left), ops, comparators)
+        case ast.Call(func=func, args=[first, *rest], keywords=keywords):
+            return ast.Call(func, [text(first), *map(text, rest[:1]), *rest[1:]], keywords)
+    return node
 
 
 def _is_read(node: ast.AST, variable: str) -> bool:

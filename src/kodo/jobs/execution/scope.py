@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -31,6 +31,8 @@ class Scope:
     classes: frozenset[str]
     aliases: dict[str, ast.expr]
     imported: frozenset[str]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What names of the module and attributes of its classes are bound to, where that is a text: ``KEY``, ``Keys.SIZE``."""
 
     def type_of(self, annotation: ast.expr | None) -> tuple[ParamType | None, bool]:
         """The type an annotation means, and whether it may be relied on; (None, False) where it says nothing."""
@@ -98,7 +100,22 @@ def read_scope(
 ) -> Scope:
     """The scope of a module; ``foreign`` are the names it imports that are known to be classes, ``aliases`` those of types."""
     classes = _classes(tree) | foreign
-    return Scope(classes, dict(aliases) | _aliases(tree, classes), _imported_types(tree))
+    return Scope(classes, dict(aliases) | _aliases(tree, classes), _imported_types(tree), _texts(tree))
+
+
+def _texts(tree: ast.Module) -> dict[str, str]:
+    inner = [
+        (f"{node.name}.", one) for node in tree.body if isinstance(node, ast.ClassDef) for one in node.body
+    ]
+    out: dict[str, str] = {}
+    for prefix, node in (*(("", one) for one in tree.body), *inner):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text)))
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(text)))
+            ):
+                out[f"{prefix}{name}"] = text
+    return out
 
 
 @lru_cache(maxsize=512)

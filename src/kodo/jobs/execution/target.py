@@ -372,7 +372,7 @@ def _read_params(
     ]
     if arguments.kwarg:
         names = {one.name for one in out} | {arg.arg for arg in plain}
-        read = options_read(node, arguments.kwarg.arg)
+        read = options_read(node, arguments.kwarg.arg, scope.texts)
         out += [_read_option(name, value) for name, value in read.items() if name not in names]
     return tuple(out)
 

@@ -313,3 +313,23 @@ def test_a_further_round_of_neighbours_makes_others(tmp_path):
         )
     assert rounds[0] == rounds[1]
     assert rounds[0][0] != rounds[0][1]
+
+
+def test_an_option_is_known_by_the_constant_that_its_key_is(tmp_path):
+    """A name of the module, and an attribute of one of its classes; a name that is bound to no text is left."""
+    code = """
+SIZE = "size"
+LIMIT = 3
+
+
+class Keys:
+    REASON: str = "reason"
+
+
+def f(**options):
+    if Keys.REASON not in options:
+        raise ValueError
+    return options.pop(SIZE, 3), options.get(LIMIT)
+"""
+    one = function(tmp_path, code, "f")
+    assert [(param.name, param.default) for param in one.params] == [("reason", "None"), ("size", "3")]
