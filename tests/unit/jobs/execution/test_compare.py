@@ -345,11 +345,12 @@ def reader(x):
 
 
 def test_what_a_caller_sees_is_looked_for_after_what_a_private_function_does(tmp_path: Path) -> None:
-    """The private function differs at once; the public one that calls it only for few values, which come later."""
+    """The private function differs at once; the public one that calls it, only for some values. Both are told of in a third of the time."""
     where = msgspec.structs.replace(_WHERE, defined=("_limit", "slow"))
-    _versions(tmp_path, *(_READER.format(limit=limit, rare=95, made=0) for limit in (1, 2)))
+    _versions(tmp_path, *(_READER.format(limit=limit, rare=30, made=0) for limit in (1, 2)))
     groups = (("_limit", _calls("_limit", 0)), ("slow", _calls("slow", 100)))
-    job = Compare(where, where, groups, 1.0, time.monotonic() + 60, roots=("_limit",), callers=("slow",))
+    end = time.monotonic() + 150
+    job = Compare(where, where, groups, 1.0, end, roots=("_limit",), callers=("slow",))
     found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
     assert {one.function for one in found} == {"_limit", "slow"}
 
