@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,22 +15,21 @@ from kodo.server.http.body_memory import KEY, Hold
 from kodo.server.http.content_encoding import decoder_for
 from kodo.server.http.departure import KEY as DEPARTURE
 from kodo.server.http.departure import Departure
+from kodo.server.http.errors import Unauthorized, encode_error_event
 from kodo.server.lifecycle.errors import ServiceError, TooLarge
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
+CHECK = "check_caller"
+"""The name in the scope's state of what raises ``Unauthorized`` once the caller's key is revoked."""
 MAX_INLINE_PARTS = 500
 """Messages of a request that are translated in one piece; about 20 ms of the event loop."""
 
 
 class ClientDisconnect(Exception):
     """The client closed the connection before it had its answer."""
-
-
-class KeyRevoked(Exception):
-    """The caller's key was revoked while its stream was sent; the guard has ended the stream."""
 
 
 async def handle_disconnect(request: Request, error: Exception) -> Response:
@@ -48,7 +46,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         Overloaded: the bodies of all requests take too much memory.
         ClientDisconnect: the client left before the body was complete.
     """
-    decode = decoder_for(request.headers.get("content-encoding", ""))
+    coding = request.headers.get("content-encoding")
+    decode = None if coding is None else decoder_for(coding)
     body = await read_raw_body(request, limit)
     if decode is None:
         return body
@@ -60,9 +59,8 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def read_raw_body(request: Request, limit: int) -> bytes:
     """Read the body as it came. Raises what :func:`read_body` does for one that is not compressed."""
     declared = request.headers.get("content-length", "")
-    too_large = TooLarge(f"The body is larger than {limit} bytes.")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -72,11 +70,15 @@ async def read_raw_body(request: Request, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         _hold(request, size)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes.")
 
 
 def _hold(request: Request, size: int) -> None:
@@ -150,7 +152,10 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Server-Sent Events. Each batch is sent in one write; ``finished`` is awaited however the stream ends."""
+    """Server-Sent Events. Each batch is sent in one write; ``finished`` is awaited however the stream ends.
+
+    Before each write the caller's key is looked up again: a revoked one ends its streams at once, with an error event.
+    """
 
     def __init__(
         self,
@@ -177,29 +182,33 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        writing = asyncio.create_task(self._write(send))
+        writing = asyncio.create_task(self._write(scope, send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
-                with contextlib.suppress(KeyRevoked):
-                    writing.result()
+                writing.result()
         finally:
             for task in (writing, gone):
                 task.cancel()
             await asyncio.gather(writing, gone, return_exceptions=True)
             await self._finished()
 
-    async def _write(self, send: Send) -> None:
+    async def _write(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        frame = self._frame
+        check: Callable[[], Awaitable[None]] | None = scope.get("state", {}).get(CHECK)
+        frame, tail = self._frame, self._tail
         try:
             async for batch in self._batches:
                 body = b"".join([frame(event) for event in batch])
                 if body:
+                    if check is not None:
+                        await check()
                     await send({"type": "http.response.body", "body": body, "more_body": True})
+        except Unauthorized as error:
+            tail = encode_error_event(error, scope)
         except ServiceError as error:
             if self._on_error is None:
                 raise
             await send({"type": "http.response.body", "body": self._on_error(error), "more_body": True})
-        await send({"type": "http.response.body", "body": self._tail, "more_body": False})
+        await send({"type": "http.response.body", "body": tail, "more_body": False})

@@ -106,8 +106,8 @@ class Budgets:
         self._settings = settings
         self._models = models
         self._now = now
-        self._counted: dict[str, bool] = {}
-        """Whether a key has a budget, of those that were seen here."""
+        self._seen: dict[str, tuple[KeyRow, bool]] = {}
+        """The keys that were seen here as they were last read, and whether they have a budget."""
         self._unwritten: dict[str, KeyCharge] = {}
         """What was spent, by the charge's id, and the store did not take, or did not say whether it did."""
         self._writing: asyncio.Task[None] | None = None
@@ -117,12 +117,18 @@ class Budgets:
         found = {name: getattr(key, name) or getattr(self._settings, name) for name in BUDGETS}
         return {name: limit for name, limit in found.items() if limit is not None}
 
+    def apply_to(self, key: KeyRow) -> bool:
+        """Whether a key has a budget."""
+        seen = self._seen.get(key.id)
+        if seen is None or seen[0] is not key:
+            seen = self._seen[key.id] = key, bool(self.limits_of(key))
+        return seen[1]
+
     async def of(self, key: KeyRow) -> tuple[Budget, ...]:
         """A key's budgets as they stand, after everything that was charged here."""
-        limits = self.limits_of(key)
-        self._counted[key.id] = bool(limits)
-        if not limits:
+        if not self.apply_to(key):
             return ()
+        limits = self.limits_of(key)
         await self.written()
         now = self._now()
         spent = await self._spent(key.id, now)
@@ -150,8 +156,10 @@ class Budgets:
 
     async def charge_of(self, key_id: str, model: str, usage: Usage, at: float) -> KeyCharge | None:
         """See :class:`~kodo.server.lifecycle.charging.KeyBudgets`."""
+        if not await self._is_counted(key_id):
+            return None
         spending = spending_of(self._models, model, usage)
-        if spending == NOTHING or not await self._is_counted(key_id):
+        if spending == NOTHING:
             return None
         return KeyCharge(key_id=key_id, day=day_of(at), spending=spending)
 
@@ -168,9 +176,9 @@ class Budgets:
 
     async def _is_counted(self, key_id: str) -> bool:
         """Whether a key has a budget: as it was at its last request here, else as the store says."""
-        known = self._counted.get(key_id)
-        if known is not None:
-            return known
+        seen = self._seen.get(key_id)
+        if seen is not None:
+            return seen[1]
         try:
             key = await self._store.key(key_id)
         except StoreFailed:

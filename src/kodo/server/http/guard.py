@@ -10,33 +10,32 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import KeyRevoked
-from kodo.server.http.errors import (
-    Unauthorized,
-    UnknownUrl,
-    UnsupportedMediaType,
-    encode_error_event,
-    error_response,
-)
-from kodo.server.http.keys import Caller, Keys, Secrets
+from kodo.server.http.bodies import CHECK
+from kodo.server.http.errors import UnknownUrl, UnsupportedMediaType, error_response
+from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.errors import PermissionDenied, ServiceError
 from kodo.server.wire.echo import shorten_param
 
+Headers: TypeAlias = Mapping[bytes, bytes]
+"""A request's headers by their names in lower case."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NAMED = re.compile(r"\(\?P<\w+>")
 """A named group: the patterns of two routes may have the same one."""
 GUARDED = frozenset({"/metrics", "/openapi.json"})
 """Outside of ``/v1``, but not for everybody: they name models, routes and counts of tokens."""
 _MULTIPART = ("/v1/files", "/v1/uploads", "/v1/containers/")
-VERSION = "2020-10-01"
+VERSION = b"2020-10-01"
 """Of the API; the hosted service has had the same since its beginning."""
+MAX_ACCEPTED = 64
+"""Values of ``Host`` that are remembered as allowed ones."""
 PAGES = "/ui"
 """Where the dashboard is: pages of this server's own, which check their callers and their forms themselves."""
 
@@ -58,6 +57,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = f"req_{secrets.token_hex(16)}"
+        tag = request_id.encode()
         scope.setdefault("state", {})["request_id"] = request_id
         path: str = scope["path"]
         of_anthropic = path == "/v1/messages" or path.startswith("/v1/messages/")
@@ -69,13 +69,13 @@ class RequestId:
                 "websocket.http.response.start",
                 "websocket.accept",
             ):
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
+                headers = message["headers"] = [*message.get("headers", ()), (b"x-request-id", tag)]
                 if of_anthropic:
-                    headers["request-id"] = request_id
+                    headers.append((b"request-id", tag))
                 elif path.startswith("/v1/"):
-                    headers["openai-version"] = VERSION
-                    headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
+                    spent = round((time.perf_counter() - began) * 1000)
+                    headers.append((b"openai-version", VERSION))
+                    headers.append((b"openai-processing-ms", b"%d" % spent))
                 if message["type"] == "http.response.start":
                     route = scope.get("route")
                     self._metrics.request(getattr(route, "path", "other"), message["status"])
@@ -109,6 +109,8 @@ class Guard:
         self._origins = frozenset(origins)
         self._known = re.compile("|".join(_NAMED.sub("(?:", path) for path in paths))
         self._open_metrics = open_metrics
+        self._accepted: set[bytes] = set()
+        """Values of ``Host`` that were found to be allowed."""
         self._hosts = (
             LOOPBACK | {host.strip("[]")} | set(allowed_hosts) if host.strip("[]") in LOOPBACK else None
         )
@@ -123,46 +125,13 @@ class Guard:
         except ServiceError as error:
             await error_response(error, scope)(scope, receive, send)
             return
-        caller = scope.get("state", {}).get("caller")
-        if scope["type"] == "http" and caller is not None:
-            send = self._checked(caller, scope, send)
         await self._app(scope, receive, send)
 
-    def _checked(self, caller: Caller, scope: Scope, send: Send) -> Send:
-        """``send`` that looks the key up again before each event of a stream, and ends the stream of a revoked one.
-
-        Raises (the function that is returned):
-            KeyRevoked: the stream was ended with an error event; there is nothing more to send.
-        """
-        streams = False
-
-        async def checked(message: Message) -> None:
-            nonlocal streams
-            if message["type"] == "http.response.start":
-                kind = Headers(raw=message["headers"]).get("content-type", "")
-                streams = kind.startswith("text/event-stream")
-            elif streams and message.get("more_body", False):
-                try:
-                    await self._keys.check(caller)
-                except Unauthorized as error:
-                    frame = encode_error_event(error, scope)
-                    await send({"type": "http.response.body", "body": frame, "more_body": False})
-                    raise KeyRevoked from None
-            await send(message)
-
-        return checked
-
     async def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        if self._hosts is not None:
-            hosts = headers.getlist("host")
-            name = _hostname(hosts[0]) if len(hosts) == 1 else ""
-            if name not in self._hosts:
-                raise PermissionDenied(
-                    f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
-                )
+        headers: Headers = dict(reversed(scope["headers"]))  # of several with one name, the first
+        self._check_host(scope)
         path: str = scope["path"]
-        origin = headers.get("origin")
+        origin = _text(headers, b"origin")
         if path == PAGES or path.startswith(f"{PAGES}/"):
             _check_same_origin(scope["method"] if scope["type"] == "http" else "GET", headers)
         elif origin is not None and origin not in self._origins:
@@ -185,13 +154,35 @@ class Guard:
             await self._keys.check(caller)
         else:
             caller = await self._keys.caller(authorization)
-        scope.setdefault("state", {})["caller"] = caller
+        state = scope.setdefault("state", {})
+        state["caller"] = caller
+        state[CHECK] = partial(self._keys.check, caller)
+
+    def _check_host(self, scope: Scope) -> None:
+        """Refuse a ``Host`` that is not allowed. Raises ``PermissionDenied``."""
+        if self._hosts is None:
+            return
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        if len(given) == 1 and given[0] in self._accepted:
+            return
+        name = _hostname(given[0].decode("latin-1")) if len(given) == 1 else ""
+        if name not in self._hosts:
+            raise PermissionDenied(
+                f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
+            )
+        if len(self._accepted) < MAX_ACCEPTED:
+            self._accepted.add(given[0])
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def _authorization(headers: Headers) -> str | None:
     """The ``Authorization`` header, or a key that was sent as ``x-api-key``, as Anthropic's clients do."""
-    key = headers.get("x-api-key")
-    return headers.get("authorization") or (f"Bearer {key}" if key else None)
+    key = _text(headers, b"x-api-key")
+    return _text(headers, b"authorization") or (f"Bearer {key}" if key else None)
 
 
 def _check_same_origin(method: str, headers: Headers) -> None:
@@ -200,11 +191,11 @@ def _check_same_origin(method: str, headers: Headers) -> None:
     Raises:
         PermissionDenied: the request is from a page of another origin, those of ``cors_origins`` included.
     """
-    origin = headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
-    site = headers.get("sec-fetch-site", "none")
-    followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
-    if foreign or (site not in ("none", "same-origin") and not followed):
+    origin, host = _text(headers, b"origin"), _text(headers, b"host") or ""
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    site = headers.get(b"sec-fetch-site", b"none")
+    followed = method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+    if foreign or (site not in (b"none", b"same-origin") and not followed):
         raise PermissionDenied("The dashboard takes no requests from other pages.", code="origin_not_allowed")
 
 
@@ -219,10 +210,12 @@ def _hostname(host: str) -> str:
 
 
 def _check_body(method: str, path: str, headers: Headers) -> None:
-    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     if method not in ("POST", "PUT", "PATCH") or not has_body:
         return
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = (_text(headers, b"content-type") or "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return
     accepted = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
     if kind not in accepted:
         sent = f"not '{kind[:80]}'" if kind else "but the header is missing"

@@ -46,10 +46,8 @@ class Idempotency:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stored response to a repeated request, or pass the request on and record its response."""
-        key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
-        kind = Headers(scope=scope).get("content-type", "") if key is not None else ""
-        json = kind.strip().lower().startswith("application/json")
-        if key is None or not json or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
+        key = _key_of(scope)
+        if key is None:
             await self._app(scope, receive, send)
             return
         try:
@@ -180,6 +178,17 @@ class _Recorder:
             body=b"".join(self._body),
             created_at=self._claim.created_at,
         )
+
+
+def _key_of(scope: Scope) -> str | None:
+    """The key of a request whose response is to be stored; None: it is not."""
+    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
+        return None
+    if not any(name == b"idempotency-key" for name, _ in scope["headers"]):
+        return None
+    headers = Headers(scope=scope)
+    is_json = headers.get("content-type", "").strip().lower().startswith("application/json")
+    return headers["idempotency-key"] if is_json else None
 
 
 def _uncompressed(scope: Scope) -> Scope:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, Unpack
 
+from msgspec import Struct
+
 from kodo.server.http.errors import RateLimited, Unauthorized
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import KeyRow
@@ -29,8 +31,7 @@ DEFAULT_PROJECT = "default"
 KEY_PREFIX: Final = "sk-kodo-"
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """The owner of what a request makes, and the key whose limits it is under (None: an open server)."""
 
     owner: str

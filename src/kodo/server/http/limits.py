@@ -16,8 +16,7 @@ it there before it is admitted. So all of them together admit no more requests t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeAlias
@@ -131,14 +130,9 @@ class Ticket:
         """The ``x-ratelimit-*`` headers."""
         return _headers(self._account)
 
-    @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Close the ticket if the work cannot be started."""
-        try:
-            yield
-        except BaseException:
-            self.close()
-            raise
+    def starting(self) -> _Starting:
+        """A block that starts the work: the ticket is closed if it cannot be started."""
+        return _Starting(self)
 
     def count(self, usage: WireUsage | None) -> None:
         """Take the tokens of an answer from those of the minute; None: nothing. Its key's budget is charged where it ends."""
@@ -152,7 +146,8 @@ class Ticket:
         Where the caller is cancelled meanwhile, a run that is not over yet is counted when it is.
         """
         try:
-            await service.stop(*runs)
+            if not all(run.finished for run in runs):
+                await service.stop(*runs)
         finally:
             self.close_after(*runs)
 
@@ -180,6 +175,19 @@ class Ticket:
             self._account.running -= 1
 
 
+class _Starting:
+    """See :meth:`Ticket.starting`."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._ticket.close()
+
+
 class Limits:
     """The accounts of all keys. ``store``: what several servers share; None counts here only."""
 
@@ -203,7 +211,8 @@ class Limits:
             RateLimited: the key is over one of its limits, or (``BudgetSpent``) has spent a budget.
             StoreFailed: what the other servers have used is not to be had.
         """
-        await self.budgets.check(caller)
+        if caller.key is not None and self.budgets.apply_to(caller.key):
+            await self.budgets.check(caller)
         account = self._account(caller)
         if self._store is not None and account.is_limited:
             async with account.agreeing:
@@ -293,20 +302,21 @@ class Limits:
     def _account(self, caller: Caller) -> _Account:
         key, default = caller.key, self._settings
         name = key.id if key is not None else DEFAULT_PROJECT
+        account = self._accounts.get(name)
+        if account is not None:
+            return account
         rpm = key.requests_per_minute if key and key.requests_per_minute else default.requests_per_minute
         tpm = key.tokens_per_minute if key and key.tokens_per_minute else default.tokens_per_minute
         max_concurrent = (
             key.concurrent_requests if key and key.concurrent_requests else default.concurrent_requests
         )
-        account = self._accounts.get(name)
-        if account is None:
-            now = self._now()
-            account = self._accounts[name] = _Account(
-                name,
-                requests=None if rpm is None else Bucket(rpm, float(rpm), now),
-                tokens=None if tpm is None else Bucket(tpm, float(tpm), now),
-                max_concurrent=max_concurrent,
-            )
+        now = self._now()
+        account = self._accounts[name] = _Account(
+            name,
+            requests=None if rpm is None else Bucket(rpm, float(rpm), now),
+            tokens=None if tpm is None else Bucket(tpm, float(tpm), now),
+            max_concurrent=max_concurrent,
+        )
         return account
 
 

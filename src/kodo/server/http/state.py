@@ -73,7 +73,7 @@ class State:
 
 def get_state(connection: HTTPConnection) -> State:
     """The server's state, from a request or socket."""
-    return cast(State, connection.app.state.kodo)
+    return cast(State, connection.scope["app"].state.kodo)
 
 
 def get_ticket(connection: HTTPConnection) -> Ticket:
@@ -83,7 +83,7 @@ def get_ticket(connection: HTTPConnection) -> Ticket:
 
 def get_caller(connection: HTTPConnection) -> Caller:
     """The caller that the guard identified."""
-    return cast(Caller, connection.state.caller)
+    return cast(Caller, connection.scope["state"]["caller"])
 
 
 async def json_body(request: Request) -> dict[str, object]:

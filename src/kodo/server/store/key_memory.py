@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -32,11 +32,16 @@ class KeyMemory:
         self._known.clear()
         self.changes += 1
 
+    def known(self, name: str | bytes) -> Any:
+        """What is known; None: nothing."""
+        known = self._known.get(name)
+        return known[0] if known is not None and time.monotonic() < known[1] else None
+
     async def read(self, name: str | bytes, read: Callable[[], Awaitable[T]]) -> T:
         """What is known, else what ``read`` finds. A key that is not there is not kept: clients could fill the memory with them."""
-        known = self._known.get(name)
-        if known is not None and time.monotonic() < known[1]:
-            return cast(T, known[0])
+        known: T | None = self.known(name)
+        if known is not None:
+            return known
         until, begun = time.monotonic() + KEYS_SECONDS, self.changes
         found = await read()
         if found is not None and begun == self.changes:

@@ -311,7 +311,8 @@ class SqlStore(Store, ABC):
         memory = self._current_keys()
         if memory is None:
             return await self._read_row(read)
-        return await memory.read(name, lambda: self._read_row(read))
+        known: T | None = memory.known(name)
+        return known if known is not None else await memory.read(name, lambda: self._read_row(read))
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
