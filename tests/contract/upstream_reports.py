@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from tests.contract.engines import MAIL, WEATHER, Answered, answer, asking
 from tests.standin.recorded import frames, recorded
 
 from kodo.server.engines.upstream.engine import UpstreamEngine
 from kodo.server.engines.upstream.target import TargetOptions
-from kodo.server.lifecycle.ports import Sampling
+from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.ports import Prompt, Sampling
 
 
 def engine_at(url: str, **options: Any) -> UpstreamEngine:
@@ -25,14 +27,36 @@ async def hears(
     stop: tuple[str, ...] = (),
     **options: Any,
 ) -> Answered:
-    """What the engine makes of a stream."""
+    """What the engine makes of a stream; the same where nobody reads the answer before its end."""
     prompt = asking("Go.", tools=(WEATHER, MAIL), sampling=Sampling(temperature=0, stop=stop))
     async with recorded(frames(*chunks, done=done), pieces=pieces) as server:
-        engine = engine_at(server.url, **options)
-        try:
-            return await answer(engine, prompt)
-        finally:
-            await engine.stop()
+        streamed, whole = [
+            await _outcome(server.url, msgspec.structs.replace(prompt, whole=whole), options)
+            for whole in (False, True)
+        ]
+    if isinstance(streamed, ServiceError):
+        assert (type(whole), str(whole)) == (type(streamed), str(streamed))
+        raise streamed
+    assert isinstance(whole, Answered)
+    assert _content(whole) == _content(streamed)
+    return streamed
+
+
+def _content(answered: Answered) -> tuple[Any, ...]:
+    """What was answered, without the ids that calls are given here."""
+    calls = [(start.kind, start.namespace, start.name, given) for start, given in answered.calls]
+    return answered.text, answered.reasoning, calls, answered.end
+
+
+async def _outcome(url: str, prompt: Prompt, options: dict[str, Any]) -> Answered | ServiceError:
+    """The answer of a fresh engine, which has learned nothing of the server yet."""
+    engine = engine_at(url, **options)
+    try:
+        return await answer(engine, prompt)
+    except ServiceError as error:
+        return error
+    finally:
+        await engine.stop()
 
 
 def chunk(delta: dict[str, Any] | None, reason: str | None = None, **more: Any) -> dict[str, Any]:

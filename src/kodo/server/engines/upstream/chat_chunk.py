@@ -79,6 +79,16 @@ class UpstreamChunk(Struct, frozen=True):
 _CHUNK: Final = msgspec.json.Decoder(UpstreamChunk)
 
 
+def only_text(chunk: UpstreamChunk | dict[str, Any]) -> str:
+    """The text of a chunk that has nothing else, as most have; else empty."""
+    if type(chunk) is not UpstreamChunk or len(chunk.choices) != 1 or chunk.usage or chunk.x_groq:
+        return ""
+    choice = chunk.choices[0]
+    if choice.index or choice.delta is None or choice.finish_reason or choice.logprobs or choice.usage:
+        return ""
+    return "" if choice.error or choice.stop_reason or choice.matched_stop else choice.delta.only_text
+
+
 def decode_chunks(data: bytes) -> list[UpstreamChunk | dict[str, Any]]:
     """The chunks of an event; several where the server left out the empty line between events.
 

@@ -19,6 +19,7 @@ from kodo.server.engines.upstream.chat_chunk import (
     UpstreamChunk,
     UpstreamDelta,
     decode_chunks,
+    only_text,
 )
 from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.error_translation import failed_in_answer, not_an_answer
@@ -95,6 +96,9 @@ class ChatStream:
         self._secrets = secrets
         self._calls = ToolCalls(labels, origin, profile.echo, used_ids)
         self._channels = TextChannels(waits=expects_thoughts or whole)
+        self._whole = whole
+        self._texts: list[str] = []
+        """Of an answer that nobody reads before its end: the texts that came one behind the other, not looked at yet."""
         self._closed_in_text = False
         self._reasoning_open = False
         self._details: list[dict[str, Any]] = []
@@ -136,11 +140,15 @@ class ChatStream:
         if data[:1] != b"{" and data.strip() == b"[DONE]":
             self.done = True
             return []
-        events: list[EngineEvent] = []
         try:
             chunks = decode_chunks(data)
         except NotJson as error:
             raise not_an_answer(data, self._secrets) from error
+        if self._whole and len(chunks) == 1 and (text := only_text(chunks[0])):
+            self._begun = True
+            self._texts.append(text)
+            return []
+        events: list[EngineEvent] = self._take_texts()
         for chunk in chunks:
             if not isinstance(chunk, UpstreamChunk):
                 if says_error(chunk):
@@ -161,9 +169,10 @@ class ChatStream:
         Raises:
             EngineFailed: the stream ended in the middle of the answer.
         """
+        events = self._take_texts()
         reason = self._end(cap)
         cut = self._expects_thoughts and reason == "length"
-        events = [*self._segments(self._channels.flush(cut_in_thought=cut))]
+        events.extend(self._segments(self._channels.flush(cut_in_thought=cut)))
         events.extend(self._finish_text(complete=reason == "stop"))
         events.extend(self._leave_reasoning())
         if self._details:  # sent behind the reasoning, or without any
@@ -199,7 +208,7 @@ class ChatStream:
             if isinstance(stopped_by, str) and stopped_by in self._stops:
                 self._stop_sequence = stopped_by
         delta = choice.delta or choice.message
-        if delta is None or (choice.delta is None and self._characters):
+        if delta is None or (choice.delta is None and self._has_text):
             return []  # some servers end with the whole message once more
         if choice.logprobs is not None:
             self._logprobs += _read_logprobs(choice.logprobs)
@@ -207,6 +216,18 @@ class ChatStream:
             self._characters += len(text)
             return [TextDelta(text=text)]
         return list(self._read(delta))
+
+    @property
+    def _has_text(self) -> bool:
+        """Whether the answer has a text so far, handed on or held back."""
+        return bool(self._characters) or self._channels.holds
+
+    def _take_texts(self) -> list[EngineEvent]:
+        """What the texts that were not looked at stand for."""
+        if not self._texts:
+            return []
+        text, self._texts = "".join(self._texts), []
+        return list(self._read(UpstreamDelta(content=text)))
 
     def _hands_on(self, text: str) -> bool:
         """Whether a text of a plain answer has nothing in it that is looked for."""
@@ -226,7 +247,7 @@ class ChatStream:
             return "length" if full else "stop"
         reason = self._reason.strip()
         ending = read_finish_reason(reason)
-        said = self._characters or self._calls.count or self._calls.unknown or self._calls.open
+        said = self._has_text or self._calls.count or self._calls.unknown or self._calls.open
         if ending == "failed" or (not said and (ending == "unknown" or reason == "tool_calls")):
             raise EngineFailed(f"The model's server ended the answer with '{mask(reason, self._secrets)}'.")
         if ending == "unknown":
@@ -384,6 +405,8 @@ class ChatStream:
 
 def _text(value: Any) -> str:
     """The text of a string, of parts, or of an object with a text in it."""
+    if not value:
+        return ""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

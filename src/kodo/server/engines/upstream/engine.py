@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
 
 from kodo.server.engines.upstream.chat_request import UpstreamRequest
 from kodo.server.engines.upstream.pool import Pool
-from kodo.server.engines.upstream.target import Target, TargetOptions
+from kodo.server.engines.upstream.target import Target, TargetAnswer, TargetOptions
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import (
     EngineEvent,
@@ -141,19 +140,19 @@ class UpstreamEngine:
             if target is None:
                 raise _last(list(failures.values()))
             begun = False
+            answer: TargetAnswer | None = None
             target.in_flight += 1
             try:
-                answer = target.answer(
-                    prepared.prompt, self._request(target, prepared), cap=cap, estimate=prepared.input_tokens
-                )
-                async with aclosing(answer) as events:
-                    async for event in events:
-                        if not begun:
-                            begun = True
-                            if several:
-                                yield Routed(metadata=_metadata(target, failures))
-                        if isinstance(event, Finished):
-                            self._pool.succeeded(target)  # the reader need not come back after it
+                request = self._request(target, prepared)
+                answer = target.answer(prepared.prompt, request, cap=cap, estimate=prepared.input_tokens)
+                while (batch := await answer.next_batch()) is not None:
+                    if not begun:
+                        begun = True
+                        if several:
+                            yield Routed(metadata=_metadata(target, failures))
+                    if isinstance(batch[-1], Finished):
+                        self._pool.succeeded(target)  # the reader need not come back after it
+                    for event in batch:
                         yield event
             except ServiceError as error:
                 if not self._pool.failed(target, error) or begun:
@@ -162,6 +161,8 @@ class UpstreamEngine:
                 continue
             finally:
                 target.in_flight -= 1
+                if answer is not None:
+                    answer.close()
             return
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:

@@ -43,9 +43,12 @@ class EventParser:
         events: list[bytes] = []
         for line in lines:
             if not line:
-                self._take(events)
+                if self._data:
+                    self._take(events)
+            elif line.startswith(b"data: "):
+                self._data.append(line[6:])
             elif line.startswith(b"data:"):
-                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._data.append(line[5:])
             elif line.startswith(_ERROR_FIELD):
                 self._data.append(line[len(_ERROR_FIELD) - 1 :])
         return events

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -20,6 +19,7 @@ from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
 from kodo.server.engines.upstream.efforts import effort_at, nearest_effort, offered_efforts, with_effort
 from kodo.server.engines.upstream.error_translation import translate
+from kodo.server.engines.upstream.incoming import AnswerReader, Incoming
 from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.merging import merge_deltas
 from kodo.server.engines.upstream.message_order import apply_rules, refused_rule
@@ -27,7 +27,6 @@ from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
-from kodo.server.engines.upstream.sse import EventParser
 from kodo.server.engines.upstream.text_calls import TextCalls
 from kodo.server.engines.upstream.text_channels import may_open_thoughts
 from kodo.server.engines.upstream.unknown_tools import UnknownCall, with_tool_error
@@ -44,7 +43,6 @@ MAX_SILENCE_SECONDS: Final = 600.0
 MAX_UNKNOWN_ROUNDS: Final = 2
 """How often a model is told that it called a tool that was not offered, before its call is dropped."""
 MAX_ERROR_BYTES: Final = 256 * 1024
-MAX_WHOLE_BYTES: Final = 64 * 2**20
 DETECTION_PAUSE_SECONDS: Final = 5.0
 _ADVISORY: Final = {"stream_options", "prompt_cache_key", "parallel_tool_calls", "verbosity", "safety_identifier"}  # fmt: skip
 """Fields that may be left out for a server that refuses them: they do not change what is asked."""
@@ -65,30 +63,6 @@ class TargetOptions(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     omit: tuple[str, ...] = ()
-
-
-class AnswerReader(Protocol):
-    """Reads one answer: :class:`ChatStream` or :class:`ResponsesStream`."""
-
-    done: bool
-
-    @property
-    def ended(self) -> bool:
-        """Whether the server said why the answer ended: all of it is here."""
-
-    @property
-    def unknown_calls(self) -> list[UnknownCall]:
-        """Calls of tools that were not offered, where nothing else was called."""
-
-    @property
-    def unopened_thoughts(self) -> bool | None:
-        """Whether the text began with thoughts that no mark had opened. None: it does not show."""
-
-    def feed(self, data: bytes) -> list[EngineEvent]:
-        """The events that one event of the server stands for."""
-
-    def finish(self, estimate: int, cap: int | None) -> list[EngineEvent]:
-        """The last events, ``Finished`` among them."""
 
 
 class Target:
@@ -207,49 +181,14 @@ class Target:
             return None
         return await counting.count(self.root, self.profile.tokenize, request.body)
 
-    async def answer(
+    def answer(
         self, prompt: Prompt, request: UpstreamRequest, *, cap: int | None, estimate: int
-    ) -> AsyncGenerator[EngineEvent, None]:
-        """Send a request and read the answer; ends with ``Finished``.
+    ) -> TargetAnswer:
+        """The answer to a request, which is sent when the first of it is read."""
+        return TargetAnswer(self, prompt, request, cap=cap, estimate=estimate)
 
-        A call of a tool that was not offered is answered with an error that the model sees, up to
-        ``MAX_UNKNOWN_ROUNDS`` times.
-
-        Raises:
-            ServiceError: the server cannot be reached, refuses, or breaks off.
-        """
-        before, left = Usage(), cap
-        for attempt in range(MAX_UNKNOWN_ROUNDS + 1):
-            reader = self._reader(request, prompt)
-            said: list[EngineEvent] = []
-            async with aclosing(self._events(request.body, left, reader)) as batches:
-                async for batch in batches:
-                    if request.labels:
-                        said.extend(batch)
-                    for event in merge_deltas(batch) if prompt.whole else batch:
-                        yield event
-            last = reader.finish(estimate, left)
-            if reader.unopened_thoughts is not None:
-                self._expects_thoughts = reader.unopened_thoughts
-            unknown = reader.unknown_calls
-            end = last.pop()
-            for event in last:
-                said.append(event)
-                yield event
-            if not isinstance(end, Finished):
-                raise TypeError("an answer's last event is its end")
-            usage = _sum(before, end.usage)
-            left = None if cap is None else cap - usage.output
-            if not unknown or attempt == MAX_UNKNOWN_ROUNDS or (left is not None and left <= 0):
-                if unknown:
-                    logger.info("a model called the unknown tool %r; the call was dropped", unknown[0].name)
-                yield msgspec.structs.replace(end, usage=usage)
-                return
-            before = usage
-            prompt = with_tool_error(prompt, said, unknown, offered=list(request.labels), origin=self._origin)
-            request = self.request(prompt)
-
-    def _reader(self, request: UpstreamRequest, prompt: Prompt) -> AnswerReader:
+    def reader(self, request: UpstreamRequest, prompt: Prompt) -> AnswerReader:
+        """What reads the answer to a request."""
         used_ids = {context.item.call_id for context in prompt.items if isinstance(context.item, Call)}
         given = (request.labels, self.profile, self._origin, self._secrets, used_ids)
         if self.options.api == "responses":
@@ -262,46 +201,8 @@ class Target:
             whole=prompt.whole,
         )
 
-    async def _events(
-        self, body: dict[str, Any], cap: int | None, reader: AnswerReader
-    ) -> AsyncGenerator[list[EngineEvent], None]:
-        """The events of an answer, in batches as they arrive."""
-        exchange = await self._open(body, cap)
-        begun = whole = False
-        form = exchange.headers.get("content-type", "")
-        try:
-            if "text/html" in form:
-                raise EngineUnavailable(
-                    "The model's server sent a web page in place of an answer; the URL in this server's settings may be wrong."
-                )
-            if "json" in form and "event-stream" not in form:  # the server does not stream
-                yield reader.feed(await exchange.read(MAX_WHOLE_BYTES))
-                reader.done = True
-                return
-            parser = EventParser()
-            while not reader.done:
-                received = await exchange.next_piece()
-                batch = parser.flush() if received is None else parser.feed(received)
-                begun = begun or bool(batch)
-                events, failure = _feed(reader, batch)
-                if events:
-                    yield events
-                if failure is not None:
-                    raise failure
-                if received is None:
-                    return
-            whole = True
-        except ConnectionLost as error:
-            if reader.ended:
-                return  # nothing of the answer is missing
-            if begun:
-                raise EngineFailed("The model's server broke off in the middle of the answer.") from error
-            raise EngineUnavailable("The model's server cannot be reached.") from error
-        finally:
-            exchange.close(drain=whole)
-
-    async def _open(self, body: dict[str, Any], cap: int | None) -> HttpExchange:
-        """Send the request; the head of the answer says that it is one."""
+    async def open(self, body: dict[str, Any], cap: int | None) -> HttpExchange:
+        """Send a request; the head of its answer says that it is one. Raises ``ServiceError``."""
         path = ("/responses" if self.options.api == "responses" else "/chat/completions") + self._query
         while True:
             data = msgspec.json.encode(self._final_body(body, cap))
@@ -397,6 +298,21 @@ class Target:
         logger.warning("upstream server %s refused (%d): %s", self.name, refusal.status, error.message)
         return error
 
+    def learn_thoughts(self, *, unopened: bool) -> None:
+        """An answer began with thoughts that no mark had opened, or did not: the next one is expected to be like it."""
+        self._expects_thoughts = unopened
+
+    def ask_again(
+        self,
+        prompt: Prompt,
+        request: UpstreamRequest,
+        said: Sequence[EngineEvent],
+        unknown: Sequence[UnknownCall],
+    ) -> tuple[Prompt, UpstreamRequest]:
+        """What a model is asked after calls of tools that were not offered: it sees an error for each."""
+        prompt = with_tool_error(prompt, said, unknown, offered=list(request.labels), origin=self._origin)
+        return prompt, self.request(prompt)
+
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
         """The server's embeddings, and the tokens read. Raises ``ServiceError``."""
         data = msgspec.json.encode({"model": self.options.model, "input": list(texts)})
@@ -419,15 +335,79 @@ class Target:
         return [one.embedding for one in answer.data], answer.usage.prompt_tokens
 
 
-def _feed(reader: AnswerReader, batch: Sequence[bytes]) -> tuple[list[EngineEvent], ServiceError | None]:
-    """The events of what arrived together, and the error that ends them, if one does."""
-    events: list[EngineEvent] = []
-    try:
-        for data in batch:
-            events += reader.feed(data)
-    except ServiceError as error:
-        return events, error
-    return events, None
+class TargetAnswer:
+    """One answer, a batch of events at a time, over as many requests as it takes: a call of a tool that was not offered is
+    answered with an error that the model sees, up to :data:`MAX_UNKNOWN_ROUNDS` times.
+
+    Read :meth:`next_batch` until it is None, then :meth:`close`.
+    """
+
+    def __init__(
+        self, target: Target, prompt: Prompt, request: UpstreamRequest, *, cap: int | None, estimate: int
+    ) -> None:
+        """``cap``: of its tokens; ``estimate``: tokens of the prompt, where the server does not count."""
+        self._target = target
+        self._prompt = prompt
+        self._request = request
+        self._cap = self._left = cap
+        self._estimate = estimate
+        self._requests = 0
+        self._used = Usage()
+        """By the requests so far."""
+        self._said: list[EngineEvent] = []
+        """In answer to the last one."""
+        self._incoming: Incoming | None = None
+        self._finished = False
+
+    async def next_batch(self) -> Sequence[EngineEvent] | None:
+        """Events that arrived together, at least one; None: there are no more. The last of all is ``Finished``.
+
+        Raises:
+            ServiceError: the server cannot be reached, refuses, or breaks off.
+        """
+        while not self._finished:
+            if self._incoming is None:
+                await self._ask()
+            elif (batch := await self._incoming.next_batch()) is not None:
+                if self._request.labels:
+                    self._said.extend(batch)
+                return merge_deltas(batch) if self._prompt.whole else batch
+            elif last := self._end(self._incoming):
+                return last
+        return None
+
+    def close(self) -> None:
+        """Give the connection back, or drop it where the answer is not whole. May be called again."""
+        if self._incoming is not None:
+            self._incoming.close()
+            self._incoming = None
+
+    async def _ask(self) -> None:
+        self._requests += 1
+        self._said = []
+        reader = self._target.reader(self._request, self._prompt)
+        self._incoming = Incoming(await self._target.open(self._request.body, self._left), reader)
+
+    def _end(self, incoming: Incoming) -> Sequence[EngineEvent]:
+        """The last events of the answer to a request; ``Finished`` is among them unless another one follows."""
+        self.close()
+        reader = incoming.reader
+        *last, end = reader.finish(self._estimate, self._left)
+        if not isinstance(end, Finished):
+            raise TypeError("an answer's last event is its end")
+        if reader.unopened_thoughts is not None:
+            self._target.learn_thoughts(unopened=reader.unopened_thoughts)
+        self._used += end.usage
+        self._left = None if self._cap is None else self._cap - self._used.output
+        unknown = reader.unknown_calls
+        if unknown and self._requests <= MAX_UNKNOWN_ROUNDS and (self._left is None or self._left > 0):
+            said = [*self._said, *last]
+            self._prompt, self._request = self._target.ask_again(self._prompt, self._request, said, unknown)
+            return last
+        if unknown:
+            logger.info("a model called the unknown tool %r; the call was dropped", unknown[0].name)
+        self._finished = True
+        return [*last, msgspec.structs.replace(end, usage=self._used)]
 
 
 def _text_calls(body: Mapping[str, Any]) -> TextCalls | None:
@@ -462,13 +442,3 @@ class _VectorUsage(Struct, frozen=True):
 class _Vectors(Struct, frozen=True):
     data: tuple[_Vector, ...]
     usage: _VectorUsage = _VectorUsage()
-
-
-def _sum(one: Usage, two: Usage) -> Usage:
-    return Usage(
-        input=one.input + two.input,
-        cached=one.cached + two.cached,
-        cache_write=one.cache_write + two.cache_write,
-        output=one.output + two.output,
-        reasoning=one.reasoning + two.reasoning,
-    )

@@ -27,6 +27,8 @@ _CALL: Final = "to=functions."
 """A recipient right behind a role that the prompt has opened."""
 _OPENERS: Final = (*_THINK, *_THINK.values(), _CHANNEL, _START, _CALL)
 """A closing mark, too: the thoughts before it were sent apart, or there are none."""
+_OPENER: Final = re.compile("|".join(re.escape(mark) for mark in _OPENERS))
+_MAX_OPENER: Final = max(len(mark) for mark in _OPENERS)
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
 _CLOSE: Final = re.compile("|".join(re.escape(mark) for mark in _THINK.values()))
@@ -77,6 +79,11 @@ class TextChannels:
         """Whether all that follows is text: no marks are looked for any more."""
         return self._mode == "plain" and not self._trim
 
+    @property
+    def holds(self) -> bool:
+        """Whether a text is held back."""
+        return bool(self._waiting)
+
     def feed(self, text: str) -> list[ChannelSegment]:
         """What is certain so far."""
         if self.is_plain:
@@ -116,9 +123,10 @@ class TextChannels:
     def _split(self) -> Iterator[ChannelSegment]:
         if self._mode == "start":
             text = self._pending.lstrip()
-            opener = next((mark for mark in _OPENERS if text.startswith(mark)), None)
+            found = _OPENER.match(text)
+            opener = None if found is None else found[0]
             if opener is None:
-                if any(mark.startswith(text) for mark in _OPENERS):
+                if len(text) < _MAX_OPENER and any(mark.startswith(text) for mark in _OPENERS):
                     return  # nothing but white space, or the beginning of a mark
                 if self._waits:
                     self._mode, text, self._pending = "unopened", self._pending, ""

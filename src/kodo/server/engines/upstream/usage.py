@@ -8,27 +8,28 @@ from kodo.server.lifecycle.ports import Usage
 
 MAX_TOKENS: Final = 2**40
 """A server that counts more is wrong; sums of such counts still fit the store's 64 bits."""
-_INPUT: Final = (("prompt_tokens",), ("input_tokens",), ("prompt_eval_count",))
-_OUTPUT: Final = (("completion_tokens",), ("output_tokens",), ("eval_count",))
+_INPUT: Final = (("prompt_tokens", None), ("input_tokens", None), ("prompt_eval_count", None))
+_OUTPUT: Final = (("completion_tokens", None), ("output_tokens", None), ("eval_count", None))
 _CACHED: Final = (
     ("prompt_tokens_details", "cached_tokens"),
     ("input_tokens_details", "cached_tokens"),
-    ("prompt_cache_hit_tokens",),  # DeepSeek
-    ("cached_tokens",),  # Moonshot
-    ("cache_read_input_tokens",),  # Anthropic's name, which some gateways hand on
-    ("num_cached_tokens",),
+    ("prompt_cache_hit_tokens", None),  # DeepSeek
+    ("cached_tokens", None),  # Moonshot
+    ("cache_read_input_tokens", None),  # Anthropic's name, which some gateways hand on
+    ("num_cached_tokens", None),
 )
 _CACHE_WRITE: Final = (
     ("prompt_tokens_details", "cache_write_tokens"),
     ("input_tokens_details", "cache_write_tokens"),
     ("prompt_tokens_details", "cache_creation_tokens"),
-    ("cache_creation_input_tokens",),
+    ("cache_creation_input_tokens", None),
 )
 _REASONING: Final = (
     ("completion_tokens_details", "reasoning_tokens"),
     ("output_tokens_details", "reasoning_tokens"),
-    ("reasoning_tokens",),  # SGLang
+    ("reasoning_tokens", None),  # SGLang
 )
+_TOTAL: Final = (("total_tokens", None),)
 
 
 def read_usage(value: Any) -> Usage | None:
@@ -40,7 +41,7 @@ def read_usage(value: Any) -> Usage | None:
         return None
     read, written = read or 0, written or 0
     cached, cache_write = _first(value, _CACHED) or 0, _first(value, _CACHE_WRITE) or 0
-    reasoning, total = _first(value, _REASONING) or 0, _first(value, (("total_tokens",),)) or 0
+    reasoning, total = _first(value, _REASONING) or 0, _first(value, _TOTAL) or 0
     if "cache_read_input_tokens" in value and "prompt_tokens" not in value:
         read += cached + cache_write  # Anthropic counts them apart
     apart = total - read - written if read else 0
@@ -70,11 +71,14 @@ def merge_usage(before: Usage | None, now: Usage) -> Usage:
     )
 
 
-def _first(value: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | None:
-    for path in paths:
-        found: Any = value
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
+def _first(value: dict[str, Any], paths: tuple[tuple[str, str | None], ...]) -> int | None:
+    """The first count that is there, of fields and of the fields in them."""
+    for name, inner in paths:
+        found: Any = value.get(name)
+        if inner is not None and found is not None:
+            found = found.get(inner) if isinstance(found, dict) else None
+        if found is None:
+            continue
         if isinstance(found, str) and found.isdecimal():
             found = int(found[:18])
         if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0:
