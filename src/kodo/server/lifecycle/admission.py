@@ -41,11 +41,12 @@ class Lease:
         self.priority = priority
         self.contended = False
         """Whether any request of the same or a more urgent class had to wait beside this one."""
-        self.preempted = asyncio.Event()
-        """Set when a more urgent request waits: the holder should release its lease."""
+        self.preempted = False
+        """Whether a more urgent request waits: the holder should release its lease."""
         self.overdue = False
         """Waited long enough to run beside more urgent requests."""
-        self._granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.granted: asyncio.Future[None] | None = None
+        """Done when its turn has come; None: it did not wait."""
 
 
 class Admission:
@@ -59,7 +60,11 @@ class Admission:
         """How many of them are interactive."""
         self._unhurried: dict[Priority, set[Lease]] = {priority: set() for priority in Priority}
         """Those that run or wait and that nobody had to wait beside so far, by class."""
+        self._quiet_at = 0.0
+        """When lower classes may run again after an interactive request, by the clock of the event loop."""
         self._cooldown: asyncio.TimerHandle | None = None
+        """Lets those in that wait for that."""
+        self._waiting = 0
         self._queues: dict[Priority, OrderedDict[str, deque[Lease]]] = {
             priority: OrderedDict() for priority in Priority
         }
@@ -67,7 +72,7 @@ class Admission:
     @property
     def waiting(self) -> int:
         """Number of requests that wait."""
-        return sum(len(queue) for owners in self._queues.values() for queue in owners.values())
+        return self._waiting
 
     @property
     def running(self) -> int:
@@ -80,20 +85,29 @@ class Admission:
         Raises:
             Overloaded: the queue is full. Background work is stored, so it may always wait.
         """
-        if priority is not Priority.BACKGROUND and self.waiting >= self.limit:
+        if priority is not Priority.BACKGROUND and self._waiting >= self.limit:
             raise Overloaded("The server's queue is full; try again shortly.", retry_after=2.0)
 
     async def acquire(self, owner: str, priority: Priority) -> Lease:
         """Wait for a place in the engine. Cancelling the wait leaves the queue."""
         lease = Lease(owner, priority)
+        interactive = priority is Priority.INTERACTIVE
+        if interactive and not self._queues[priority] and len(self._running) < self.parallel:
+            self._unhurried[priority].add(lease)
+            self._begin(lease)
+            self._preempt()
+            return lease
+        loop = asyncio.get_running_loop()
+        granted = lease.granted = loop.create_future()
         self._queues[priority].setdefault(owner, deque()).append(lease)
+        self._waiting += 1
         self._grant()
-        self._mark_contention(lease)
+        self._mark_contention(lease, waits=not granted.done())
         timer = None
-        if priority is not Priority.INTERACTIVE and not lease._granted.done():
-            timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._mark_overdue, lease)
+        if not interactive and not granted.done():
+            timer = loop.call_later(MAX_WAIT, self._mark_overdue, lease)
         try:
-            await lease._granted
+            await granted
         except asyncio.CancelledError:
             if lease in self._running:
                 self.release(lease)
@@ -112,10 +126,9 @@ class Admission:
             self._interactive -= lease.priority is Priority.INTERACTIVE
             self._gone(lease)
         if lease.priority is Priority.INTERACTIVE:
-            if self._cooldown is not None:
-                self._cooldown.cancel()
-            self._cooldown = asyncio.get_running_loop().call_later(COOLDOWN, self._end_cooldown)
-        self._grant()
+            self._quiet_at = asyncio.get_running_loop().time() + COOLDOWN
+        if self._waiting:
+            self._grant()
 
     # --- inside ---
 
@@ -123,9 +136,8 @@ class Admission:
         self._cooldown = None
         self._grant()
 
-    def _mark_contention(self, new: Lease) -> None:
+    def _mark_contention(self, new: Lease, *, waits: bool) -> None:
         """Note who had to wait beside whom; each lease is looked at once, however many there are."""
-        waits = not new._granted.done()
         if waits:
             for priority, unhurried in self._unhurried.items():
                 if priority >= new.priority:
@@ -149,6 +161,7 @@ class Admission:
         queue = self._queues[lease.priority].get(lease.owner)
         if queue is not None and lease in queue:
             queue.remove(lease)
+            self._waiting -= 1
             self._gone(lease)
             if not queue:
                 del self._queues[lease.priority][lease.owner]
@@ -159,7 +172,7 @@ class Admission:
 
     def _next(self) -> Lease | None:
         """The lease whose turn it is, still in its queue."""
-        urgent = self._cooldown is not None or self._interactive > 0
+        urgent = self._interactive > 0 or self._is_cooling()
         for priority, owners in self._queues.items():
             for queue in owners.values():
                 if priority is Priority.INTERACTIVE or not urgent:
@@ -169,21 +182,37 @@ class Admission:
                     return queue[0]
         return None
 
+    def _is_cooling(self) -> bool:
+        """Whether an interactive request ended a moment ago; those that wait for the end of that are let in then."""
+        loop = asyncio.get_running_loop()
+        left = self._quiet_at - loop.time()
+        if left > 0 and self._cooldown is None:
+            self._cooldown = loop.call_later(left, self._end_cooldown)
+        return left > 0
+
     def _grant(self) -> None:
         while len(self._running) < self.parallel and (lease := self._next()) is not None:
             owners = self._queues[lease.priority]
             owners[lease.owner].popleft()
+            self._waiting -= 1
             if owners[lease.owner]:
                 owners.move_to_end(lease.owner)
             else:
                 del owners[lease.owner]
-            self._running.add(lease)
-            self._interactive += lease.priority is Priority.INTERACTIVE
-            if not lease._granted.done():
-                lease._granted.set_result(None)
+            self._begin(lease)
+            if lease.granted is not None and not lease.granted.done():
+                lease.granted.set_result(None)
+        self._preempt()
+
+    def _begin(self, lease: Lease) -> None:
+        self._running.add(lease)
+        self._interactive += lease.priority is Priority.INTERACTIVE
+
+    def _preempt(self) -> None:
+        """Ask the lower classes to make room, where an interactive request runs or waits."""
         interactive = Priority.INTERACTIVE
         others = len(self._running) > self._interactive
         if others and (self._interactive or self._queues[interactive]):
             for lease in self._running:
                 if lease.priority is not interactive and not lease.overdue:
-                    lease.preempted.set()
+                    lease.preempted = True

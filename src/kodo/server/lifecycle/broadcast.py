@@ -20,6 +20,7 @@ class Broadcast(Generic[T]):
         self._events: list[T] = list(events)
         self._closed = False
         self._waiting: list[asyncio.Future[None]] = []
+        self._waiting_for_end: list[asyncio.Future[None]] = []
 
     def __len__(self) -> int:
         """The number of events published so far: the position of the next one."""
@@ -39,6 +40,10 @@ class Broadcast(Generic[T]):
         """End the readers, once each has read what was published."""
         self._closed = True
         self.wake()
+        for ended in self._waiting_for_end:
+            if not ended.done():
+                ended.set_result(None)
+        self._waiting_for_end.clear()
 
     async def follow(self, position: int = 0) -> AsyncIterator[Sequence[T]]:
         """Yield the events from ``position`` on, all that are available in one batch, until the broadcast is closed."""
@@ -56,6 +61,13 @@ class Broadcast(Generic[T]):
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(changed)
         return changed
+
+    async def ended(self) -> None:
+        """Wait for :meth:`close`, and for nothing else."""
+        if not self._closed:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting_for_end.append(ended)
+            await ended
 
     def wake(self) -> None:
         """Wake those that wait in :meth:`changed`, without an event: something else that they check has changed."""

@@ -64,11 +64,8 @@ class History(Value, frozen=True, kw_only=True):
 
     before: tuple[ContextItem, ...] = ()
     own: tuple[ItemRow, ...] = ()
-
-    @property
-    def items(self) -> tuple[ContextItem, ...]:
-        """Everything, oldest first."""
-        return (*self.before, *(row.context for row in self.own))
+    items: tuple[ContextItem, ...] = ()
+    """Both, oldest first."""
 
 
 async def history(
@@ -114,7 +111,8 @@ async def history(
             row = _renamed(row, ids.new(row.id.partition("_")[0]))
         taken.add(row.id)
         rows.append(row)
-    return History(before=tuple(before), own=tuple(rows))
+    items = (*before, *[row.context for row in rows])
+    return History(before=tuple(before), own=tuple(rows), items=items)
 
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:

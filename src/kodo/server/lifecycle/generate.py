@@ -6,20 +6,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from kodo.server.lifecycle import event_log, genai, tracing
-from kodo.server.lifecycle.admission import Admission, Lease, Priority
+from kodo.server.lifecycle.admission import Lease
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.hosted.steps import StepObserver, ToolLoop
 from kodo.server.lifecycle.plan import RequestPlan
 from kodo.server.lifecycle.ports import (
     CallStart,
     Clock,
-    Engine,
     EngineEvent,
     Finished,
     Prepared,
@@ -56,47 +54,11 @@ class Observer(StepObserver, Protocol):
         """A request began whose tools have these keywords, which are not enforced."""
 
 
-@dataclass
 class Generation:
     """The generation of one response by an engine."""
 
-    run: Run
-    engine: Engine
-    admission: Admission
-    prepared: Prepared
-    clock: Clock
-    observer: Observer
-    priority: Priority
-    soft_limit: int | None
-    """The server's own cap in tokens; None: the client set its own."""
-    always_capped: bool
-    """Whether it also holds for an answer that nobody else waits for."""
-    lands: bool
-    """Whether the engine brings text under a grammar to its end itself."""
-    max_calls: int | None
-    heartbeat: float | None
-    """Seconds of silence after which a heartbeat is emitted; None without a listener."""
-    generate: bool
-    continues: bool
-    closing: Callable[[], bool]
-    allowed: Callable[[], Awaitable[bool]]
-    """Whether a background response may still run: its key may be revoked."""
-    prior_usage: Usage = field(default_factory=Usage)
-    """Tokens that went into this response before it began (a compaction's summary), and in its earlier turns."""
-    loop: ToolLoop | None = None
-    """The tools that this server runs; None: the request has none, and one turn is all."""
-    _events_so_far: list[EngineEvent] = field(default_factory=list)
-    _usage: Usage = field(default_factory=Usage)
-    _has_output: bool = False
-    _contended: bool = False
-    _landing: SoftLanding | None = None
-    _is_free_text: bool = True
-    _began: bool = False
-    _timing: Timing = field(default_factory=Timing)
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         run: Run,
         plan: RequestPlan,
         prepared: Prepared,
@@ -108,31 +70,48 @@ class Generation:
         prior_usage: Usage,
         allowed: Callable[[], Awaitable[bool]],
         loop: ToolLoop | None,
-    ) -> Generation:
-        """The generation of a planned response. ``heartbeat`` in seconds; ``closing``: whether the server shuts down."""
-        return cls(
-            run=run,
-            engine=plan.backend.engine,
-            admission=plan.backend.admission,
-            prepared=prepared,
-            clock=clock,
-            observer=observer,
-            priority=plan.priority,
-            soft_limit=plan.soft_limit,
-            always_capped=plan.backend.always_capped,
-            lands=plan.backend.card.lands,
-            max_calls=plan.request.max_tool_calls,
-            heartbeat=heartbeat if plan.call.streamed or run.background else None,
-            generate=plan.generates,
-            continues=plan.backend.card.continues,
-            closing=closing,
-            prior_usage=prior_usage,
-            allowed=allowed,
-            loop=loop,
-        )
+    ) -> None:
+        """The generation of a planned response.
+
+        Args:
+            heartbeat: seconds of silence after which one is emitted, where somebody listens.
+            closing: whether the server shuts down.
+            prior_usage: tokens that went into this response before it began (a compaction's summary).
+            allowed: whether a background response may still run; its key may be revoked.
+            loop: the tools that this server runs; None: the request has none, and one turn is all.
+        """
+        self.run = run
+        self.prepared = prepared
+        self.loop = loop
+        self.prior_usage = prior_usage
+        """Also that of its earlier turns."""
+        self._plan = plan
+        self._backend = plan.backend
+        self._clock = clock
+        self._observer = observer
+        self._heartbeat = heartbeat if plan.call.streamed or run.background else None
+        self._closing = closing
+        self._allowed = allowed
+        self._soft_limit = plan.soft_limit
+        """The server's own cap in tokens; None: the client set its own."""
+        self._generates = plan.generates
+        self._continues = plan.backend.card.continues
+        self._events_so_far: list[EngineEvent] = []
+        self._usage = Usage()
+        self._has_output = False
+        self._contended = False
+        self._landing: SoftLanding | None = None
+        self._is_free_text = True
+        self._began = False
+        self._started = 0.0
+        self._timing = Timing()
 
     async def drive(self) -> None:
         """Run to the end, in a span. Never raises: any failure becomes the end of the response."""
+        self.run.begun = True
+        if not tracing.is_on():
+            await self._drive()
+            return
         model = self.run.response.model
         asked = {
             genai.OPERATION: genai.CHAT,
@@ -146,12 +125,12 @@ class Generation:
             tracing.add_content(lambda mask: content_of(self.run.response, self.run.context, mask))
 
     async def _drive(self) -> None:
-        self._started = self.clock.now()
+        self._started = self._clock.now()
         self._begin_turn(event_log.events_so_far(self.run.entries))
         for entry in self.run.entries:
             if isinstance(entry, event_log.TurnEnded):
                 self.prior_usage += entry.usage
-        heartbeats = asyncio.create_task(self._send_heartbeats()) if self.heartbeat is not None else None
+        heartbeats = asyncio.create_task(self._send_heartbeats()) if self._heartbeat is not None else None
         end: event_log.Ended | None
         try:
             end = await self._run_turns()
@@ -173,12 +152,13 @@ class Generation:
         if end.usage is not None:
             end = replace(end, usage=self.prior_usage + end.usage)
         self.run.timing = replace(self._timing, total=end.at - self._started)
-        try:
-            self._trace(end)
-        except Exception:  # whoever waits for the response gets it all the same
-            logger.exception("response %s could not be traced", self.run.id)
+        if tracing.is_on():
+            try:
+                self._trace(end)
+            except Exception:  # whoever waits for the response gets it all the same
+                logger.exception("response %s could not be traced", self.run.id)
         await self.run.end(end)
-        self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
+        self._observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
     def _trace(self, end: event_log.Ended) -> None:
         """What became of the response, for its span; and the parts of its time, as spans that are over."""
@@ -200,7 +180,7 @@ class Generation:
     def _begin_turn(self, said: Sequence[EngineEvent]) -> None:
         """Begin a turn of the model, or continue the one that it has ``said`` something of."""
         self._events_so_far = list(said)
-        self._landing = None if self.soft_limit is None else SoftLanding(self.soft_limit)
+        self._landing = None if self._soft_limit is None else SoftLanding(self._soft_limit)
         self._is_free_text = isinstance(self.prepared.prompt.format, TextFormat)
         for event in self._events_so_far:
             self._follow(event)
@@ -219,7 +199,7 @@ class Generation:
         loop = self.loop
         if loop is None:
             return await self._run_turn()
-        if self.run.background and not await self.allowed():
+        if self.run.background and not await self._allowed():
             return self._ended("cancelled")
         self._begin()
         loop.used = self.prepared.input_tokens
@@ -238,7 +218,7 @@ class Generation:
             self._usage = Usage()
             if not await loop.run_calls():
                 return self._ended("completed")
-            if self.run.background and self.closing():
+            if self.run.background and self._closing():
                 raise asyncio.CancelledError("The server shuts down; the next turn is for its next start.")
             await self._next_turn(loop)
 
@@ -257,9 +237,9 @@ class Generation:
         """One turn of the model."""
         attempts = 0
         while True:
-            lease = await self.admission.acquire(self.run.owner, self.priority)
+            lease = await self._backend.admission.acquire(self.run.owner, self._plan.priority)
             try:
-                if self.run.background and not await self.allowed():
+                if self.run.background and not await self._allowed():
                     return self._ended("cancelled")
                 self._begin()
                 before = len(self._events_so_far)
@@ -269,12 +249,12 @@ class Generation:
                 attempts = attempts + 1 if len(self._events_so_far) == before else 1
                 if not self.run.background or attempts > MAX_ATTEMPTS:
                     raise
-                if self._events_so_far and not self.continues:
+                if self._events_so_far and not self._continues:
                     self._restart()
                 continue
             finally:
                 self._contended |= lease.contended
-                self.admission.release(lease)
+                self._backend.admission.release(lease)
             if end is not None:
                 return end
 
@@ -283,7 +263,7 @@ class Generation:
         if not self._began:
             self.run.emit(event_log.Began())
             self._began = True
-            self._timing = replace(self._timing, queued=self.clock.now() - self._started)
+            self._timing = replace(self._timing, queued=self._clock.now() - self._started)
 
     def _restart(self) -> None:
         self.run.emit(event_log.Restarted())
@@ -293,17 +273,19 @@ class Generation:
     async def _run_once(self, lease: Lease) -> event_log.Ended | None:
         """Generate under one lease. Returns None if preempted by a more urgent request."""
         calls = sum(isinstance(event, CallStart) for event in self._events_so_far)
-        most = self.max_calls if self.loop is None else self.loop.calls_left()
+        most = self._plan.request.max_tool_calls if self.loop is None else self.loop.calls_left()
         allowed = most if self.prepared.prompt.parallel_tool_calls else 1
         said = tuple(map(event_log.as_said, self._events_so_far))
-        limit = None if self.generate else 1
-        async with aclosing(self.engine.generate(self.prepared, events_so_far=said, limit=limit)) as events:
+        limit = None if self._generates else 1
+        async with aclosing(
+            self._backend.engine.generate(self.prepared, events_so_far=said, limit=limit)
+        ) as events:
             async for event in events:
                 if isinstance(event, Progress):
                     self._usage = replace(self._usage, input=event.total, cached=event.cached)
                 elif isinstance(event, Finished):
                     return self._finished(event)
-                elif self.generate:
+                elif self._generates:
                     if isinstance(event, CallStart):
                         if allowed is not None and calls >= allowed:
                             return self._ended("completed")
@@ -315,7 +297,7 @@ class Generation:
                     end = self._end_at_soft_limit(lease)
                     if end is not None:
                         return end
-                if lease.preempted.is_set() and (self.continues or not self._events_so_far):
+                if lease.preempted and (self._continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
         raise EngineFailed("The engine stopped without finishing the answer.")
 
@@ -335,9 +317,9 @@ class Generation:
             return
         if not self._has_output:
             self._has_output = True
-            seconds = self.clock.now() - self._started
+            seconds = self._clock.now() - self._started
             self._timing = replace(self._timing, first_token=seconds)
-            self.observer.first_token(self.run.response.model, seconds)
+            self._observer.first_token(self.run.response.model, seconds)
         usage, tokens = self._usage, event_log.count_tokens(event)
         if isinstance(event, ReasoningDelta):
             self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)
@@ -363,7 +345,11 @@ class Generation:
         if self._landing is None or not self._is_capped(lease):
             return None
         if not self._is_free_text:
-            cut = not self.lands and self.soft_limit is not None and self._said >= self.soft_limit
+            cut = (
+                not self._backend.card.lands
+                and self._soft_limit is not None
+                and self._said >= self._soft_limit
+            )
             return self._ended("incomplete", reason="max_output_tokens") if cut else None
         return self._land(self._landing) if self._landing.ends(self._said) else None
 
@@ -381,7 +367,7 @@ class Generation:
         return self._usage.output - self._usage.reasoning
 
     def _is_capped(self, lease: Lease) -> bool:
-        return self.always_capped or self._contended or lease.contended
+        return self._backend.always_capped or self._contended or lease.contended
 
     def _land(self, landing: SoftLanding) -> event_log.Ended:
         if landing.closing:
@@ -393,7 +379,7 @@ class Generation:
     def _finished(self, event: Finished) -> event_log.Ended:
         self._usage = event.usage
         self.run.stop_sequence = event.stop_sequence
-        if not self.generate:
+        if not self._generates:
             self._usage = replace(event.usage, output=0, reasoning=0)
             return self._ended("completed")
         if not self._events_so_far:
@@ -408,7 +394,7 @@ class Generation:
     ) -> event_log.Ended:
         return event_log.Ended(
             status=status,
-            at=self.clock.now(),
+            at=self._clock.now(),
             usage=self._usage,
             reason=reason,
             tokens=tokens,
@@ -417,24 +403,24 @@ class Generation:
     def _failed(self, error: ServiceError) -> event_log.Ended:
         self.run.error = error
         return event_log.Ended(
-            status="failed", at=self.clock.now(), usage=self._usage, error=("server_error", error.message)
+            status="failed", at=self._clock.now(), usage=self._usage, error=("server_error", error.message)
         )
 
     def _interrupted(self) -> event_log.Ended | None:
         """The end after a cancellation by the client or a shutdown; None for background work, which is left for the next start."""
         if self.run.cancelled:
             return self._ended("cancelled")
-        if self.run.background and self.closing():
+        if self.run.background and self._closing():
             return None
         return self._failed(EngineFailed("The server stopped before the answer was complete."))
 
     async def _send_heartbeats(self) -> None:
         """Emit an event during silence: SSE comments do not reset the idle timer of every client."""
-        if self.heartbeat is None:
+        if self._heartbeat is None:
             return
         seen = -1
         while True:
-            await asyncio.sleep(self.heartbeat)
+            await asyncio.sleep(self._heartbeat)
             now = len(self.run.entries)
             if now == seen and self.run.response.status == "in_progress":
                 self.run.emit(event_log.Began())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, field
+from msgspec.structs import replace
 
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
@@ -17,6 +19,7 @@ from kodo.server.lifecycle.ports import (
     ModelCard,
     Prompt,
     Sampling,
+    Value,
     is_small,
 )
 from kodo.server.wire.hosted_tools import HostedChoice
@@ -50,31 +53,30 @@ class Backend:
     settings: ModelSettings
     card: ModelCard
 
-    @property
+    @cached_property
     def own_cap(self) -> int:
         """The server's own cap on an answer, in tokens."""
         default = SMALL_MODEL_CAP if self.is_small else MODEL_CAP
         return self.settings.default_output_tokens or default
 
-    @property
+    @cached_property
     def always_capped(self) -> bool:
         """Whether the server's own cap also holds for an answer that nobody else waits for."""
         rule = self.settings.default_cap
         return rule == "always" or (rule == "auto" and self.is_small)
 
-    @property
+    @cached_property
     def ends_loops(self) -> bool:
         """Whether a loop of the model's is ended."""
         return self.is_small if self.settings.end_loops is None else self.settings.end_loops
 
-    @property
+    @cached_property
     def is_small(self) -> bool:
         """Whether the model is known to be small."""
         return is_small(self.card.parameters)
 
 
-@dataclass(frozen=True)
-class CallContext:
+class CallContext(Value, frozen=True, kw_only=True):
     """How a request came in, besides its body."""
 
     owner: str
@@ -83,7 +85,7 @@ class CallContext:
     priority: Priority = Priority.INTERACTIVE
     streamed: bool = False
     """Whether a client reads the events; only then are heartbeats emitted."""
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = Sampling()
     """What sibling APIs can ask for and the Responses API cannot: seed, stop, logit bias."""
     paired: bool = True
     """Whether each call in the history needs its output, and the reverse; not where the caller keeps a history that may
@@ -94,8 +96,7 @@ class CallContext:
     """Responses that only the caller's connection remembers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestPlan:
+class RequestPlan(Value, frozen=True, kw_only=True):
     """A request, how it came in, and what was decided about it. ``call`` carries the seed that is used."""
 
     response_id: str
@@ -116,7 +117,7 @@ class RequestPlan:
         """
         if call.sampling.seed is None and backend.card.continues:
             seed = int(response_id.rpartition("_")[2][:8], 16)
-            call = replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
+            call = replace(call, sampling=replace(call.sampling, seed=seed))
         requested = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
         priority = max(call.priority, Priority.BACKGROUND if request.background else requested)
         return cls(response_id=response_id, call=call, request=request, backend=backend, priority=priority)
@@ -186,9 +187,9 @@ class RequestPlan:
             notes[MIN_OUTPUT] = str(min_output_tokens)
         if notes:
             metadata = {**response.metadata, **notes}
-            response = msgspec.structs.replace(response, metadata=metadata)
+            response = replace(response, metadata=metadata)
         if compaction is not None:
-            response = msgspec.structs.replace(response, output=(compaction,))
+            response = replace(response, output=(compaction,))
         return response
 
 
@@ -204,11 +205,15 @@ def cache(call: CallContext, request: CreateResponse) -> CachePolicy:
 
 
 def prompt(
-    call: CallContext, request: CreateResponse, backend: Backend, items: tuple[ContextItem, ...]
+    call: CallContext,
+    request: CreateResponse,
+    backend: Backend,
+    items: tuple[ContextItem, ...],
+    quotes: tuple[str, ...] = (),
 ) -> Prompt:
-    """What the engine is asked."""
+    """What the engine is asked. ``quotes``: see :class:`~kodo.server.lifecycle.ports.Prompt`."""
     text = request.text or TextConfig()
-    sampling = msgspec.structs.replace(
+    sampling = replace(
         call.sampling,
         temperature=request.temperature if request.temperature is not None else backend.settings.temperature,
         top_p=request.top_p if request.top_p is not None else backend.settings.top_p,
@@ -235,6 +240,7 @@ def prompt(
         else None,
         cache=cache(call, request),
         whole=not call.streamed,
+        quotes=quotes,
     )
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
@@ -94,8 +93,11 @@ class PromptBuilder:
         history = await self.history(call, request)
         if call.paired and plan.generates:
             check_calls(history.items)
-        with named_in_input(call, request, history):
+        try:
             return await self._build(plan, toolset, history)
+        except InvalidRequest as error:
+            _name_in_input(error, call, request, history)
+            raise
 
     async def _build(self, plan: RequestPlan, toolset: Toolset, history: History) -> BuiltPrompt:
         call, request, backend = plan.call, plan.request, plan.backend
@@ -163,7 +165,7 @@ class PromptBuilder:
         """
         card = backend.card
         items = history if passthrough else await self._render(call.owner, backend, history)
-        prompt = msgspec.structs.replace(plan.prompt(call, request, backend, items), quotes=quotes)
+        prompt = plan.prompt(call, request, backend, items, quotes)
         check_choice(prompt.tools, prompt.tool_choice)
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
@@ -188,12 +190,15 @@ class PromptBuilder:
     ) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
         history = await self.history(call, request)
-        with named_in_input(call, request, history):
+        try:
             items = await self._render(call.owner, backend, history.items)
             request = await toolset.turn_request(history.items)
             prompt = plan.prompt(call, request, backend, items)
             check_choice(prompt.tools, prompt.tool_choice)
             return (await backend.engine.prepare(prompt)).input_tokens
+        except InvalidRequest as error:
+            _name_in_input(error, call, request, history)
+            raise
 
     async def compact(
         self,
@@ -284,16 +289,13 @@ def nothing_to_compact() -> InvalidRequest:
     return InvalidRequest("There is nothing to compact: send input or previous_response_id.", param="input")
 
 
-@contextmanager
-def named_in_input(call: CallContext, request: CreateResponse, history: History) -> Iterator[None]:
+def _name_in_input(
+    error: InvalidRequest, call: CallContext, request: CreateResponse, history: History
+) -> None:
     """Errors count the items of the whole history; a client counts those of its own input, and knows the others by the field
     that brought them."""
-    try:
-        yield
-    except InvalidRequest as error:
-        found = _ITEM.match(error.param or "")
-        if found is not None and history.before and call.paired:
-            own = int(found[1]) - len(history.before)
-            stood_on = "conversation" if request.conversation is not None else "previous_response_id"
-            rename_param(error, stood_on if own < 0 else f"input[{own}]{found[2]}")
-        raise
+    found = _ITEM.match(error.param or "")
+    if found is not None and history.before and call.paired:
+        own = int(found[1]) - len(history.before)
+        stood_on = "conversation" if request.conversation is not None else "previous_response_id"
+        rename_param(error, stood_on if own < 0 else f"input[{own}]{found[2]}")

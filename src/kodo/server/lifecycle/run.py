@@ -60,6 +60,10 @@ class Run:
         self.row = row
         self.initial_response: Final = initial_response
         """The Response as it began."""
+        self.id: Final = initial_response.id
+        """The response's id."""
+        self.background: Final = initial_response.background
+        """Whether it runs without a client."""
         self.entries: list[event_log.Entry] = []
         self.context: Final = context
         """The items it was made from, for connections that remember what the store does not."""
@@ -72,6 +76,9 @@ class Run:
         self.error: ServiceError | None = None
         """Why it failed, for callers that wait for the whole answer."""
         self.cancelled = False
+        """Whether its client went away, or asked for its end."""
+        self.begun = False
+        """Whether its task runs: it is what ends the run."""
         self.ending = False
         """Whether its end is being written; from then on it must not be cancelled."""
         self.visible = initial_response
@@ -107,19 +114,9 @@ class Run:
     # --- what it is ---
 
     @property
-    def id(self) -> str:
-        """The response's id."""
-        return self._fold.response.id
-
-    @property
     def response(self) -> Response:
         """The Response as it stands."""
         return self._fold.response
-
-    @property
-    def background(self) -> bool:
-        """Whether it runs without a client."""
-        return self.response.background
 
     @property
     def finished(self) -> bool:
@@ -151,8 +148,7 @@ class Run:
             ServiceError: it failed; the same error that a stream would end with.
             StoreFailed: the server stops without an end of it that is stored.
         """
-        while not self._published.closed:
-            await self._published.changed()
+        await self._published.ended()
         if self.error is not None:
             raise self.error
         self._check_end_is_visible()
@@ -179,7 +175,8 @@ class Run:
     def emit(self, entry: event_log.Entry) -> None:
         """One more entry, not the last."""
         self._apply(entry)
-        self._wake.set()
+        if self._store is not None:
+            self._wake.set()
         if not self.background:
             self._publish()
 
@@ -191,6 +188,16 @@ class Run:
         """Store nothing of this run: its row could not be written."""
         self._store = None
         self._row_written.set()
+
+    def cancel(self) -> None:
+        """End its task, unless its end is being written already. A task that was cancelled before it began would never end the
+        run, so it begins first."""
+        if self.task is None or self.ending:
+            return
+        if self.begun or self.task.done():
+            self.task.cancel()
+        else:
+            asyncio.get_running_loop().call_soon(self.cancel)
 
     def is_stored(self) -> None:
         """Its row was written by an earlier process: its end need not wait for that."""

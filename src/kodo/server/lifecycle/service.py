@@ -286,8 +286,7 @@ class Service:
         """
         for run in runs:
             run.cancelled = True
-            if run.task is not None and not run.ending:
-                run.task.cancel()
+            run.cancel()
         for run in runs:
             await run.wait_until_done()
 
@@ -343,8 +342,8 @@ class Service:
         self._closing = True
         runs = list(self._runs.values())
         for run in runs:
-            if run.background and run.task is not None and not run.ending and not run.steps.is_writing:
-                run.task.cancel()
+            if run.background and not run.steps.is_writing:
+                run.cancel()
         tasks = [run.task for run in runs if run.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -376,6 +375,7 @@ class Service:
         await self.store.hand_over("response", run.id)
 
     async def _relay(self, run: Run, row: ResponseRow) -> None:
+        run.begun = True
         try:
             async for entries in self._remote.entries(row, behind=len(run.entries)):
                 run.replay(entries)
@@ -400,7 +400,7 @@ class Service:
         loop: ToolLoop | None = None,
     ) -> None:
         """Start the task of a run. ``prior_usage``: tokens that went into it before; ``ended`` is called at its end."""
-        generation = Generation.of(
+        generation = Generation(
             run,
             plan,
             prepared,
@@ -415,10 +415,14 @@ class Service:
         self._runs[run.id] = run
         self.in_hand.take(run.id)
         run.task = asyncio.create_task(generation.drive(), name=run.id)
-        run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
-        run.task.add_done_callback(lambda _: self.in_hand.release(run.id))
-        if ended is not None:
-            run.task.add_done_callback(lambda _: ended())
+
+        def is_over(_: asyncio.Task[None]) -> None:
+            self._runs.pop(run.id, None)
+            self.in_hand.release(run.id)
+            if ended is not None:
+                ended()
+
+        run.task.add_done_callback(is_over)
 
     async def _store(self, run: Run, items: Sequence[ItemRow], *, at_end: bool) -> None:
         """Store the row and the input items of a run that has started, then publish its first events.
@@ -430,12 +434,9 @@ class Service:
         try:
             if run.row is not None and not at_end:
                 await self.store.create_response(run.row, items)
-            else:
-                await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it
         except BaseException:
             run.discard()
-            if run.task is not None and not run.ending:
-                run.task.cancel()
+            run.cancel()
             raise
         run.created()
 

@@ -40,6 +40,9 @@ class Tracer(Protocol):
         """The headers that a request to another server carries: ``traceparent`` and ``tracestate``."""
 
 
+_NO_SPAN = contextlib.nullcontext()
+
+
 class NoTracer:
     """Nothing is traced."""
 
@@ -50,7 +53,7 @@ class NoTracer:
 
     def span(self, name: str, attributes: Attributes) -> AbstractContextManager[None]:
         """Do nothing."""
-        return contextlib.nullcontext()
+        return _NO_SPAN
 
     def record(self, name: str, start: float, end: float, attributes: Attributes) -> None:
         """Do nothing."""
@@ -80,6 +83,11 @@ def add_content(make: Callable[[Mask], Attributes]) -> None:
     """Add texts to the current span, if the tracer wants any; they are not made otherwise."""
     if _tracer.wants_content and _mask is not None:
         _tracer.add(make(_mask))
+
+
+def is_on() -> bool:
+    """Whether anything is traced: attributes need not be put together for nothing."""
+    return not isinstance(_tracer, NoTracer)
 
 
 def add(attributes: Attributes) -> None:

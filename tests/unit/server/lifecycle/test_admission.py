@@ -96,13 +96,13 @@ async def test_more_urgent_work_goes_first_and_asks_the_rest_to_step_aside() -> 
     await queue.ask("a1", BACKGROUND)
     await queue.ask("b1", BACKGROUND)
     await queue.ask("c1", BACKGROUND)
-    assert not any(lease.preempted.is_set() for lease in queue.leases.values())
+    assert not any(lease.preempted for lease in queue.leases.values())
     await queue.ask("d1", INTERACTIVE)
     await queue.ask("e1", FLEX)
-    assert all(lease.preempted.is_set() for lease in queue.leases.values())
+    assert all(lease.preempted for lease in queue.leases.values())
     await queue.done("a1")
     assert queue.order == ["a1", "b1", "d1"]
-    assert not queue.leases["d1"].preempted.is_set()
+    assert not queue.leases["d1"].preempted
     await queue.done("b1")  # free places are not for lower classes while something interactive runs
     assert queue.order == ["a1", "b1", "d1"]
     assert await queue.drain() == ["a1", "b1", "d1", "e1", "c1"]
@@ -139,7 +139,7 @@ async def test_after_long_waiting_one_background_request_runs_beside_interactive
     await asyncio.sleep(0.05)
     await queue.ask("d1", INTERACTIVE)
     assert queue.order == ["a1", "b1", "d1"]
-    assert not queue.leases["b1"].preempted.is_set()
+    assert not queue.leases["b1"].preempted
     assert (await queue.drain())[-1] == "c1"
 
 

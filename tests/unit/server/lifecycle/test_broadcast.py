@@ -53,3 +53,16 @@ async def test_a_wait_for_a_change_ends_without_an_event() -> None:
     assert not reader.done() and not broadcast.closed
     broadcast.close()
     assert await asyncio.wait_for(reader, 5) == [] and broadcast.closed
+
+
+async def test_who_waits_for_the_end_is_not_woken_by_an_event() -> None:
+    """And waits for nothing where it is over."""
+    broadcast: Broadcast[int] = Broadcast()
+    waiting = asyncio.create_task(broadcast.ended())
+    await asyncio.sleep(0)
+    broadcast.publish(1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    broadcast.close()
+    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(broadcast.ended(), 10)

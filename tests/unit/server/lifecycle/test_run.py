@@ -250,3 +250,20 @@ async def test_an_end_that_a_stop_breaks_off_is_told_to_nobody(background: bool)
     assert b"response.completed" not in await reading
     assert run.visible.status != "completed"
     await asyncio.gather(ending, return_exceptions=True)
+
+
+async def test_a_run_that_is_cancelled_before_its_task_begins_ends() -> None:
+    """It is the task that ends it, so it begins first."""
+    run = await stored_run(MemoryStore())
+
+    async def drive() -> None:
+        run.begun = True
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await run.end(event_log.Ended(status="cancelled", at=2000.0, usage=Usage(input=1)))
+
+    run.task = asyncio.create_task(drive())
+    run.cancel()
+    await asyncio.wait_for(run.wait_until_done(), 10)
+    assert run.response.status == "cancelled"
