@@ -15,7 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kodo.server.wire.hosted_items import HOSTED_ID_PREFIXES, AnyHostedItem
 
-Text: TypeAlias = Annotated[str, Meta(max_length=10 * 2**20)]
+MAX_TEXT: Final = 10 * 2**20
+"""Characters of a text."""
+Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.:-]+$")]
 CallId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]

@@ -16,9 +16,10 @@ from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
 from kodo.server.wire.decode import MAX_ITEMS, BadBody
 from kodo.server.wire.hosted_tools import WebSearchChoice, WebSearchTool
-from kodo.server.wire.items import Item
+from kodo.server.wire.items import MAX_TEXT, InputText, Item, Message
 from kodo.server.wire.request import CreateResponse
-from kodo.server.wire.tools import HOSTED_TOOLS
+from kodo.server.wire.response import ReasoningConfig, TextConfig
+from kodo.server.wire.tools import HOSTED_TOOLS, RequestTool, RequestToolChoice
 
 WEB_SEARCH: Final = "web_search"
 _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
@@ -70,42 +71,53 @@ def to_response_request(body: ChatRequest, hosted: Collection[str] = ()) -> Crea
 
 
 def _translate(body: ChatRequest) -> CreateResponse:
-    raw: dict[str, Any] = {
-        "model": body.model,
-        "store": False,
-        "stream": body.stream,
-        "max_output_tokens": body.max_completion_tokens or body.max_tokens,
-        "temperature": body.temperature,
-        "top_p": body.top_p,
-        "presence_penalty": body.presence_penalty,
-        "frequency_penalty": body.frequency_penalty,
-        "parallel_tool_calls": body.parallel_tool_calls if body.functions is None else False,
-        "prompt_cache_key": body.prompt_cache_key,
-        "prompt_cache_retention": body.prompt_cache_retention,
-        "safety_identifier": body.safety_identifier,
-        "service_tier": body.service_tier,
-        "text": {"format": _format(body.response_format), "verbosity": body.verbosity},
-        "tool_choice": _choice(body.tool_choice)
-        if body.functions is None
-        else function_choice(body.function_call),
-    }
-    if body.logprobs:
-        raw["include"] = ["message.output_text.logprobs"]
-        raw["top_logprobs"] = body.top_logprobs
-    if body.reasoning_effort is not None:
-        raw["reasoning"] = {"effort": body.reasoning_effort}
-    created = decode.create_response(raw)
-    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools or [])]
-    functions = function_tools(body)
-    options = body.prompt_cache_options
+    """The fields of both requests that have a name in common have the same limits, which were checked."""
+    given = body.functions is None
+    text, choice = (
+        _text_config(body),
+        _choice(body.tool_choice) if given else function_choice(body.function_call),
+    )
+    if choice is not None:
+        choice = decode.convert(choice, RequestToolChoice, "tool_choice")
+    tools = decode.tools(function_tools(body), "functions") if body.functions else _tools(body)
     items = messages_to_items(body.messages)
     check_tool_messages(body.messages)
-    return msgspec.structs.replace(
-        created,
+    return CreateResponse(
+        model=body.model,
         input=items,
-        tools=decode.tools(functions, "functions") if functions else decode.tools(tools) if tools else (),
-        prompt_cache_options=options,
+        store=False,
+        stream=body.stream,
+        include=("message.output_text.logprobs",) if body.logprobs else None,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls if given else False,
+        text=text,
+        reasoning=None if body.reasoning_effort is None else ReasoningConfig(effort=body.reasoning_effort),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        top_logprobs=body.top_logprobs,
+        max_output_tokens=body.max_completion_tokens or body.max_tokens,
+        safety_identifier=body.safety_identifier,
+        prompt_cache_key=body.prompt_cache_key,
+        prompt_cache_retention=body.prompt_cache_retention,
+        prompt_cache_options=body.prompt_cache_options,
+        service_tier=body.service_tier,
     )
+
+
+def _tools(body: ChatRequest) -> tuple[RequestTool, ...]:
+    if not body.tools:
+        return ()
+    return decode.tools([_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools)])
+
+
+def _text_config(body: ChatRequest) -> TextConfig:
+    if body.response_format is None:
+        return TextConfig(verbosity=body.verbosity)
+    raw = {"format": _format(body.response_format), "verbosity": body.verbosity}
+    return decode.convert(raw, TextConfig, "text")
 
 
 def _with_search(created: CreateResponse, body: ChatRequest, hosted: Collection[str]) -> CreateResponse:
@@ -158,8 +170,7 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         path = f"messages[{index}]"
         role = message.get("role")
         if role in ("system", "developer", "user"):
-            raw = {"type": "message", "role": role, "content": _content(message, path)}
-            result.append(_item(raw, path))
+            result.append(_given(message, path))
         elif role == "assistant":
             result.extend(_assistant(message, path, custom_call_ids))
             if (function := message.get("function_call")) is not None:
@@ -175,6 +186,15 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         else:
             raise BadBody(f"Invalid value for '{path}.role': {role!r}.", f"{path}.role", "invalid_value")
     return tuple(result)
+
+
+def _given(message: dict[str, Any], path: str) -> Item:
+    """A message to the model."""
+    content = message.get("content")
+    if isinstance(content, str) and len(content) <= MAX_TEXT:
+        return Message(role=message["role"], content=(InputText(text=content),))
+    raw = {"type": "message", "role": message["role"], "content": _content(message, path)}
+    return _item(raw, path)
 
 
 def _missing(path: str) -> BadBody:
@@ -326,9 +346,7 @@ def _named(tool: Any, path: str) -> Any:
     return {"type": kind, "name": inner.get("name")} if isinstance(inner, dict) else tool
 
 
-def _format(format_spec: dict[str, Any] | None) -> dict[str, Any]:
-    if format_spec is None:
-        return {"type": "text"}
+def _format(format_spec: dict[str, Any]) -> dict[str, Any]:
     if format_spec.get("type") == "json_schema" and format_spec.get("json_schema") is None:
         raise _missing("response_format.json_schema")
     if format_spec.get("type") == "json_schema" and isinstance(format_spec.get("json_schema"), dict):
@@ -336,4 +354,4 @@ def _format(format_spec: dict[str, Any] | None) -> dict[str, Any]:
             "type": "json_schema",
             **{n: v for n, v in format_spec["json_schema"].items() if v is not None},
         }
-    return format_spec
+    return {name: value for name, value in format_spec.items() if value is not None}
