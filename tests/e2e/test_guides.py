@@ -17,17 +17,23 @@ import pytest
 from tests.ci.pipeline import Shop
 from tests.e2e.conftest import KODO, Server, start
 from tests.paths import DOCS
+from tests.stand_in_hub import serving_hub
+from tests.tiny_model import write_tiny_model
+from tests.tiny_projector import write_tiny_projector
 from tests.unit.test_docs_snippets import blocks
+
+from kodo.home import kodo_home
+from kodo.server.engines.weights.catalogue import entries
 
 pytestmark = [pytest.mark.xdist_group("guides"), pytest.mark.timeout(600)]
 GUIDES = DOCS / "guides"
 LANGUAGES = ["", ".ja"]
+DEFAULT = "smollm2-135m-instruct"
 TURNS = [
-    {"match": "20", "steps": [{"type": "call", "name": "stock", "arguments": {"article": "apple"}}]},
+    {"match": "apples if|りんご", "steps": [{"type": "call", "name": "stock", "arguments": {"article": "apple"}}]},
     {"match": "^12$", "steps": [{"type": "call", "name": "order", "arguments": {"article": "apple", "pieces": 8}}]},
     {"match": "^ordered", "steps": [{"type": "text", "text": "Eight were ordered."}]},
     {"match": "hello|closure|^…$", "steps": [{"type": "text", "text": "Nothing to say."}]},
-    {"match": "", "steps": [{"type": "text", "text": '{"label": "fine"}'}]},
 ]  # fmt: skip
 PRICES = '''"""Prices."""
 
@@ -154,6 +160,37 @@ def test_agent(language: str, server: Server, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "Eight were ordered."), done.stderr
     assert 'order {"article":"apple","pieces":8}' in done.stderr
     assert program(library, server, folder).startswith("Eight were ordered. finished")
+
+
+def test_models(server: Server, tmp_path: Path) -> None:
+    """Listed, fetched by a word, from a file and from the hub, and removed; those that serve or run for long are other tests'."""
+    folder, home = tmp_path / "work", tmp_path / "home"
+    folder.mkdir()
+    (home / "models").mkdir(parents=True)
+    (home / "models" / DEFAULT).symlink_to(kodo_home() / "models" / DEFAULT)
+    weights = write_tiny_model(folder / "some-model.gguf").read_bytes()
+    projector = write_tiny_projector(tmp_path / "projector.gguf").read_bytes()
+    commands = [
+        line for block in (0, 1, 2) for line in lines("models.md", block) if not re.search("serve|make", line)
+    ]
+    with serving_hub() as hub:
+        hub.files = {one.file: weights for one in entries()}
+        hub.files |= dict.fromkeys(("FILE.gguf", "Qwen2.5-Coder-7B-Instruct-Q4_K_M.gguf"), weights)
+        hub.files["mmproj-F16.gguf"] = projector
+        hubs = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+        for line in commands:
+            line = line.replace("SOURCE", "./some-model.gguf").replace(
+                "NAME", "coder-7b" if "remove" in line else "own"
+            )
+            done = shell(line, server, folder, **hubs)
+            if "remove" in line:
+                assert "no local model is called" in done.stderr, "it is fetched by the last command"
+            else:
+                assert done.returncode == 0, (line, done.stderr)
+        done = shell("kodo model list", server, folder, **hubs)
+        assert {"coder-7b", "own", "some-model", "file"} <= set(done.stdout.split())
+        assert shell("kodo model remove coder-7b", server, folder).returncode == 0
+        assert "coder-7b" not in shell("kodo model list", server, folder).stdout
 
 
 def test_any_pipeline(server: Server, shop: Shop) -> None:
