@@ -79,7 +79,7 @@ class Observed(msgspec.Struct, frozen=True):
     ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
     hold. ``skipped`` numbers the setup statements that raised; what was seen is the call without them. ``error_origin`` says where an error
-    comes from (``worker/errors.py``). ``arcs`` are those of the target's file. ``uses`` says what can be done with a
+    comes from (``worker/errors.py``). ``arcs`` are those of the target's file that the call ran, ``setup_lines`` the lines of it that its inputs and its setup ran. ``uses`` says what can be done with a
     result without source (``worker/uses.py``), ``entered`` what functions under test were given inside the call.
     """
 
@@ -94,6 +94,7 @@ class Observed(msgspec.Struct, frozen=True):
     skipped: tuple[int, ...] = ()
     error_origin: Literal["", "outside", "below", "operation", "raise"] = ""
     arcs: tuple[tuple[int, int], ...] = ()
+    setup_lines: tuple[int, ...] = ()
     seconds: float = 0.0
     uses: tuple[str, ...] = ()
     entered: tuple[Entered, ...] = ()

@@ -152,11 +152,20 @@ def _owners(tree: ast.Module) -> dict[int, str]:
                 for note in (
                     item.returns,
                     *(arg.annotation for arg in ast.walk(item) if isinstance(arg, ast.arg)),
+                    *map(_cast_type, ast.walk(item)),
                     *item.decorator_list,
                 ):
                     if note is not None:
                         out |= {id(part): "" for part in ast.walk(note)}
     return out
+
+
+def _cast_type(node: ast.AST) -> ast.expr | None:
+    """The type that a value is said to be of by ``typing.cast``, which no run reads."""
+    match node:
+        case ast.Call(func=ast.Name(id="cast") | ast.Attribute(attr="cast"), args=[type_, _]):
+            return type_
+    return None
 
 
 def _in_annotation(node: ast.AST, owners: dict[int, str]) -> bool:

@@ -46,9 +46,9 @@ def with_operands(call: Call, pairs: Iterable[Sides], line: int) -> Iterator[Cal
 def crossed(call: Call, others: Sequence[Call], rng: random.Random) -> Iterator[Call]:
     """The call with one argument, or its receiver, of another call of the function; without an end.
 
-    The numbers of the calls are 0.
+    Of many others, some from all over the list. The numbers of the calls are 0.
     """
-    chosen = others[:_MAX_DONORS]
+    chosen = others[:: max(1, len(others) // _MAX_DONORS)]
     given: dict[str, list[str]] = {}
     for other in chosen:
         for arg in other.args:

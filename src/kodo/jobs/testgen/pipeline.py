@@ -87,7 +87,7 @@ class Trials:
 
     @cached_property
     def lines(self) -> dict[int, frozenset[int]]:
-        """Usable call -> the lines of the module that it runs."""
+        """Usable call -> the lines of the module that it runs, with its inputs and its setup."""
         return {call.id: _lines(self.seen[call.id]) for call in self.usable}
 
 
@@ -543,7 +543,9 @@ def _needed(
     """The calls that are tried, and what each did, without the lines it ran, which no mutant is compared by."""
     numbers = frozenset[int]().union(*relevant.values())
     calls = tuple(call for call in trials.usable if call.id in numbers)
-    return calls, tuple(msgspec.structs.replace(trials.seen[call.id], arcs=()) for call in calls)
+    return calls, tuple(
+        msgspec.structs.replace(trials.seen[call.id], arcs=(), setup_lines=()) for call in calls
+    )
 
 
 def _without_skipped(calls: Iterable[Call], seen: Mapping[int, Observed]) -> list[Call]:
@@ -561,4 +563,4 @@ def _rejection_reason(seen: Observed | None) -> str:
 
 
 def _lines(seen: Observed) -> frozenset[int]:
-    return frozenset(line for arc in seen.arcs for line in arc if line > 0)
+    return frozenset(line for arc in seen.arcs for line in arc if line > 0).union(seen.setup_lines)

@@ -16,22 +16,23 @@ from dataclasses import dataclass
 from itertools import islice
 
 from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Call, Observed
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.model import MutantPlace
 from kodo.jobs.testgen.near_calls import Key, crossed, key, with_operands
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.queries import queried
 
 Kills = dict[int, frozenset[int]]
 
 _ROUNDS = 4
 _SEEDS = 6
 """Calls of one line that are varied in one round."""
-_NEIGHBOURS, _MATCHED, _CROSSED = 14, 14, 10
-"""Of each of them, how many neighbours, calls with what was compared, and calls with arguments of others are tried."""
-_MAX_CALLS = 1200
+_NEIGHBOURS, _MATCHED, _CROSSED, _QUERIES = 14, 14, 10, 16
+"""Of each of them, how many neighbours, calls with what was compared, calls with arguments of others, and queries after it are tried."""
+_MAX_CALLS = 1500
 """Calls of one round."""
 
 
@@ -53,12 +54,13 @@ class SurvivorSearch:
     generator: CandidateGenerator
 
     def run(self, trials: Trials, kills: Kills) -> tuple[Trials, Kills]:
-        """The trials and kills with those that the search added; ends with a round that kills nothing new."""
+        """The trials and kills with those that the search added; ends with the second round that kills nothing new."""
         if self.pipeline.may_begin("more calls for each mutant"):
             kills = _joined(kills, self.pipeline.kills(trials, self._ids(kills), more=True))
         tried = {key(call) for call in trials.calls}
+        in_vain = 0
         for number in range(_ROUNDS):
-            if not self.pipeline.may_begin("calls for the mutants that are left"):
+            if in_vain > 1 or not self.pipeline.may_begin("calls for the mutants that are left"):
                 break
             lines = self._lines(self._left(kills), trials, number)
             calls = self._calls(lines, trials, tried) if lines else []
@@ -67,8 +69,7 @@ class SurvivorSearch:
             found = self.pipeline.attempt(self.generator.from_cases(calls))
             more = self.pipeline.kills(found, self._ids(kills))
             trials, kills = trials.joined(found), _joined(kills, more)
-            if not more:
-                break
+            in_vain += not more
         return trials, kills
 
     def _ids(self, kills: Mapping[int, frozenset[int]]) -> frozenset[int]:
@@ -106,23 +107,28 @@ class SurvivorSearch:
         for name in {call.function for call in seeds.values()}:
             others[name] = spread((call for call in trials.usable if call.function == name), trials.seen)
         out: list[Call] = []
-        for call in _in_turn(
-            variation for line in lines for variation in self._variations(line, compared, others)
-        ):
-            if key(call) not in tried:
-                tried.add(key(call))
-                out.append(call)
+        for one in _in_turn(way for line in lines for way in self._ways(line, compared, others, trials.seen)):
+            if key(one) not in tried:
+                tried.add(key(one))
+                out.append(one)
             if len(out) >= _MAX_CALLS:
                 break
         return out
 
-    def _variations(
-        self, line: _Line, compared: Mapping[int, tuple[Sides, ...]], others: Mapping[str, list[Call]]
+    def _ways(
+        self,
+        line: _Line,
+        compared: Mapping[int, tuple[Sides, ...]],
+        others: Mapping[str, list[Call]],
+        seen: Mapping[int, Observed],
     ) -> Iterator[Iterator[Call]]:
         """For each call to vary on a line, what is made of it in each of the ways."""
         for call in line.seeds:
             rng = random.Random(f"{self.pipeline.options.seed}:{call.id}:{line.number}")  # noqa: S311 - test inputs
-            yield islice(with_operands(call, compared.get(call.id, ()), line.number), _MATCHED)
+            matching = with_operands(call, compared.get(call.id, ()), line.number)
+            queries = queried(call, seen[call.id], self.pipeline.worker.module)
+            yield islice(matching, _MATCHED)
+            yield islice(queries, _QUERIES)
             yield islice(crossed(call, others[call.function], rng), _CROSSED)
             yield self._neighbours(line, call)
 

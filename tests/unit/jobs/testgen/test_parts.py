@@ -68,6 +68,14 @@ def test_mutants_spare_docstrings_annotations_and_error_messages():
     assert not any(one.startswith("int ->") for one in changes)
 
 
+def test_the_type_that_a_value_is_cast_to_is_no_code():
+    """No run reads it, as it reads no annotation; the value is changed."""
+    source = "from typing import cast\ndef f(x):\n    return cast('list[int]', x + 1)\n"
+    changes = [one.place.change for one in mutants(source, frozenset({"f"}), 100, 0)]
+    assert "x + 1 -> x - 1" in changes
+    assert not any("list[int]" in one and not one.startswith("return") for one in changes)
+
+
 def test_the_same_seed_gives_the_same_sample_of_mutants():
     """A mutant is known by its number on both sides of the sandbox."""
     first = [one.place for one in mutants(SOURCE, frozenset({"f"}), 5, 3)]

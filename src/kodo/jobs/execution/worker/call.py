@@ -56,11 +56,26 @@ Trace = Callable[[types.FrameType, str, Any], Any]
 
 @dataclass
 class Arcs:
-    """The pairs of lines of one file that ran one after the other, in the same frame. -1 is entry."""
+    """The pairs of lines of one file that ran one after the other, in the same frame. -1 is entry.
+
+    ``setup_lines`` are those that ran while the inputs were made and in the setup.
+    """
 
     filename: str
     seen: set[tuple[int, int]] = field(default_factory=set)
     entered: EnteredFunctions | None = None
+    setup_lines: set[int] = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Trace what comes before the call itself."""
+        other, previous = Arcs(self.filename), sys.gettrace()
+        sys.settrace(other)
+        try:
+            yield
+        finally:
+            sys.settrace(previous)
+            self.setup_lines = {line for arc in other.seen for line in arc if line > 0}
 
     def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function."""
@@ -174,8 +189,9 @@ def run_call(
 
         def begin() -> object:
             """Make the inputs, and with these the call."""
-            _make_arguments(call, space, ran, originals=originals)
-            _set_up(call, space, ran)
+            with arcs.preparing() if arcs is not None else contextlib.nullcontext():
+                _make_arguments(call, space, ran, originals=originals)
+                _set_up(call, space, ran)
             forget(call, space)
             output.seek(0)
             output.truncate()
@@ -353,6 +369,7 @@ def _write_down(
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     changed |= _set_property(call, space, defined)
     seen = tuple(sorted(arcs.seen)) if arcs else ()
+    setup_lines = tuple(sorted(arcs.setup_lines)) if arcs else ()
     meets = _meets(call.expect, call.expression, ran, changed, space, arcs) if call.expect else None
     if ran.error is not None:
         if isinstance(ran.error, _UNASSERTABLE):
@@ -368,6 +385,7 @@ def _write_down(
             skipped=tuple(ran.skipped),
             error_origin=origin(ran.error, arcs.filename if arcs else ""),
             arcs=seen,
+            setup_lines=setup_lines,
             seconds=spent,
         )
     broken = tuple(
@@ -390,6 +408,7 @@ def _write_down(
         broken,
         tuple(ran.skipped),
         arcs=seen,
+        setup_lines=setup_lines,
         seconds=spent,
         uses=ways,
     )
