@@ -19,7 +19,9 @@ from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
 STALL_SECONDS = 3.0
 _MAX_TIMEOUTS = 4
 _PARTS, _LEAST_SECONDS = 3.0, 1.0
-"""How many times its part of the time a function may take, whose calls are slow, and what it may take in any case."""
+"""How many times its part of the time a function may take, whose calls are slow, and what it may take in any case; of CPU time, so
+that other work on the machine does not use it up, and of wall time ``WAIT`` times as much.
+"""
 
 
 def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]:
@@ -33,7 +35,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
     until = time.monotonic() + job.budget if job.budget else math.inf
     for at, (function, calls) in enumerate(by_function.items()):
         part = _PARTS * max(0.0, until - time.monotonic()) / (len(by_function) - at)
-        function_until = time.monotonic() + max(part, _LEAST_SECONDS)
+        allowed = max(part, _LEAST_SECONDS)
+        function_until = time.monotonic() + allowed * WAIT
         left = calls[::-1] if job.backwards else calls
         invariants = job.invariants.get(function, ())
         timeouts = 0
@@ -49,8 +52,10 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                 send: Send,
                 left: list[Call] = left,
                 invariants: tuple[Expectation, ...] = invariants,
+                allowed: float = allowed,
                 function_until: float = function_until,
             ) -> None:
+                started = time.process_time()
                 slow = 0
                 entered = EnteredFunctions(job.entered, own) if job.trace and job.entered else None
                 for call in left:
@@ -68,7 +73,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                         seen = msgspec.structs.replace(seen, entered=entered.taken())
                     send(msgspec.json.encode(seen))
                     slow += seen.kind == "timeout"
-                    if slow >= _MAX_TIMEOUTS or time.monotonic() > function_until:
+                    is_over = time.process_time() - started > allowed or time.monotonic() > function_until
+                    if slow >= _MAX_TIMEOUTS or is_over:
                         return
 
             messages, end = forked(work, job.seconds * WAIT + STALL_SECONDS)
@@ -76,8 +82,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
             yield from (Observation(one) for one in seen)
             timeouts += sum(one.kind == "timeout" for one in seen)
             left = left[len(seen) :]
-            if time.monotonic() > function_until:
-                break  # of the rest nothing is said
+            if end == "done" and timeouts < _MAX_TIMEOUTS:
+                break  # it is over, by the calls or by the time; of the rest nothing is said
             if left and end != "done":
                 what = Observed(
                     left[0].id,
