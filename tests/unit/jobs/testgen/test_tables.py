@@ -79,6 +79,7 @@ USE_ROWS = [
     (ast.Call, "sum(x)", "list"),
     (ast.For | ast.comprehension, "for y in x: pass", "list"),
     (ast.For | ast.comprehension, "[y for y in x]", "list"),
+    (ast.AsyncFor, "async for y in x: pass", "async"),
     (ast.Compare, "x == 'a'", "str"),
     (ast.BinOp, "x * 2.5", "float"),
     (ast.BinOp, "y % x", "int"),
