@@ -11,7 +11,7 @@ from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.model import Expectation
 from kodo.jobs.execution.operators import GIVES_OTHER
 from kodo.jobs.execution.param_types import ParamType
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.target import Function, Param, TargetModule
 
 _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
@@ -84,7 +84,7 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
         and function.name not in _GIVE_OTHERS
         and not _is_generator(function)
         and not _is_wrapped(function)
-        and all(param.typed and not _holds_any(param.type) for param in function.params)
+        and all(map(_is_sure, (*function.params, *_made_with(module, function))))
     ):
         out.append(Expectation("returns", ast.unparse(returns), "types", f"-> {ast.unparse(returns)}"))
     siblings = frozenset(one.name for one in module.functions)
@@ -93,6 +93,17 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
         one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
     ]
     return tuple(out)
+
+
+def _is_sure(param: Param) -> bool:
+    return param.typed and not _holds_any(param.type)
+
+
+def _made_with(module: TargetModule, function: Function) -> tuple[Param, ...]:
+    """What the instance of a method is made with, and a property set to: guessed values of these excuse what it returns."""
+    owner, setter = module.constructible.get(function.owner), module.setters.get(function.qualname)
+    made = owner.init if owner is not None and function.kind in ("method", "property") else ()
+    return (*made, *(setter.params if setter is not None else ()))
 
 
 def _is_generator(function: Function) -> bool:

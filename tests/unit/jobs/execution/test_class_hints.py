@@ -7,6 +7,7 @@ import pytest
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.class_hints import classes_of, instance_attributes
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import load
 
 CODE = '''
@@ -113,3 +114,17 @@ def test_calls_give_instances_that_were_seen_to_work(module):
     )
     made = {call.args[0].source for call in generator.calls(module.pick("documented")[0], 60) if call.args}
     assert {"Node()", "parse('a')", "parse('bc')"} <= made
+
+
+@pytest.mark.parametrize(("parameter", "count"), [("size: int", 1), ("size", 0), ("**options", 0)])
+def test_an_instance_of_guessed_values_accuses_no_method(tmp_path, parameter, count):
+    """What a property returns is what its instance was made with, and only an annotation says what that must be."""
+    kept = "options.pop('size', None)" if "options" in parameter else "size"
+    path = tmp_path / "mod.py"
+    path.write_text(
+        f"class Box:\n    def __init__(self, {parameter}):\n        self._size = {kept}\n\n"
+        "    @property\n    def size(self) -> int:\n        return self._size\n",
+        encoding="utf-8",
+    )
+    module = load(path)
+    assert len(invariants(module, module.pick("Box.size")[0])) == count
