@@ -28,6 +28,7 @@ class _StandIn:
         self.roots = ("f0",)
         self.seeds = {"f0": Seeds("f0")}
         self.shown: set[str] = set()
+        self.settled: set[str] = set()
         self.last_number = 0
         self._most, self._through, self._slow = most, frozenset(through), frozenset(slow)
 
@@ -53,6 +54,9 @@ class _StandIn:
         return {}
 
     def is_near(self, pair: Two) -> bool:
+        return False
+
+    def is_better(self, functions: Iterable[str], call: Call, pair: Two) -> bool:
         return False
 
     def judge(self, function: str, calls: Sequence[Call], seen: dict[int, Two]) -> Compared:
