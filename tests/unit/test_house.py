@@ -39,6 +39,19 @@ def test_a_public_class_name_occurs_once_in_a_half(half: str) -> None:
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
+def test_a_constant_is_bound_once_in_its_module() -> None:
+    """A second one of the same name silently changes what the code above it meant."""
+    twice = []
+    for file in modules(SOURCES):
+        bound: set[str] = set()
+        for node in ast.parse(file.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else ()
+            names = {one.id for one in targets if isinstance(one, ast.Name) and one.id.isupper()}
+            twice += [f"{file.relative_to(SOURCES)}: {name}" for name in names & bound]
+            bound |= names
+    assert twice == []
+
+
 def docstrings(file: Path) -> Iterator[str]:
     """Every docstring of a file; those of attributes too."""
     for node in ast.walk(ast.parse(file.read_text())):

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kodo.jobs.execution.asked_types import questions, read_attributes
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.dict_shapes import dict_shape
 from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.param_types import ANY, ParamType, from_use, from_value
-from kodo.jobs.execution.target import Function, Param, TargetModule
+from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.target import TargetModule
 
 _MOSTLY = 6  # of the values of a parameter that is read as a dict of known keys, to one of another type
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.param_types import ParamType
+from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.stated_facts import is_literal
-from kodo.jobs.execution.target import Param
-from kodo.jobs.execution.values import EACH, Values
+from kodo.jobs.execution.value_sources import EACH
+from kodo.jobs.execution.values import Values
 
 _PLACE = re.compile(r"\b_\d+$")
 _EACH_GENERATOR = f"async def {EACH}(values):\n    for value in values:\n        yield value"

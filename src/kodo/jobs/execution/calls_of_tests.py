@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 
 from kodo.jobs.execution.call_literals import with_placeholders
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.target import FunctionNode
+from kodo.jobs.execution.parameters import FunctionNode
 from kodo.jobs.execution.worker.fixtures import TEST_FIXTURES
 
 _MAX_SETUP = 20

@@ -30,12 +30,14 @@ from kodo.jobs.execution.call_arguments import (
     words_of,
 )
 from kodo.jobs.execution.class_hints import classes_of
+from kodo.jobs.execution.definitions import Class, Function
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.mocks import asked_answers, awaitable, late_attributes, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.operators import FORMS, TAKES_LIKE
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name
+from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import (
@@ -44,7 +46,7 @@ from kodo.jobs.execution.stated_facts import (
     documented_instances,
     is_literal,
 )
-from kodo.jobs.execution.target import Class, Function, Param, TargetModule
+from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
 from kodo.jobs.execution.types_as_values import KIND, is_kind
 from kodo.jobs.execution.values import Values
@@ -60,12 +62,14 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
-_MOSTLY = 4  # instances of a class that a parameter seems to be of, to one value of each guessed type
+_MOSTLY_INSTANCES = (
+    4  # instances of a class that a parameter seems to be of, to one value of each guessed type
+)
 _MAX_KINDS = 6  # classes of the module that a parameter for types is given
 _SETTINGS = 60  # calls that set a property, besides those that read it
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
-_MOSTLY = (
+_MOSTLY_MOCKS = (
     6  # of the values for an annotation with a class of which nothing is known, mocks, to one of each guess
 )
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
@@ -375,7 +379,7 @@ class CandidateGenerator:
             for one in classes_of(param, function, self._attributes)
             if one.text in self._instances or one.text in self._module.constructible or not self._learned
         ]
-        return ParamType("union", (*found * _MOSTLY, *members(type_))) if found else type_
+        return ParamType("union", (*found * _MOSTLY_INSTANCES, *members(type_))) if found else type_
 
     def _as_kind(self, type_: ParamType, param: Param) -> ParamType:
         """A type, and for a parameter that takes types also types, those of the module's own classes among them."""
@@ -395,7 +399,7 @@ class CandidateGenerator:
             return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text, param.awaited))))
         if not param.talked_to:
             return type_
-        made = (awaitable(param.awaited),) * (_MOSTLY if param.annotation else 1)
+        made = (awaitable(param.awaited),) * (_MOSTLY_MOCKS if param.annotation else 1)
         return ParamType("union", (*made, *members(type_)))
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:

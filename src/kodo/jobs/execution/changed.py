@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from kodo.jobs.execution.definitions import Function
+from kodo.jobs.execution.parameters import FunctionNode
 from kodo.jobs.execution.stated_facts import is_literal
-from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
+from kodo.jobs.execution.target import TargetModule
 
 _CALL_DEPTH = 2
 _MAX_INHERITING = 4

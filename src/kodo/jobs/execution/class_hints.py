@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from kodo.jobs.execution.asked_types import attributes_used
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.param_types import ParamType
-from kodo.jobs.execution.target import Function, Param, TargetModule
+from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.target import TargetModule
 
 _MAX_CLASSES = 2
 _COMMON = 3

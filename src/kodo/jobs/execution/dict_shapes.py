@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
+from kodo.jobs.execution.parameters import FunctionNode
 from kodo.jobs.execution.reached_code import words_of_form
-from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
+from kodo.jobs.execution.target import TargetModule
 
 _DEEPEST, _MAX_HOPS = 2, 3
 """How deep dicts stand in dicts, and through how many functions a value is followed that is handed on."""

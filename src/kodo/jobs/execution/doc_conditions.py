@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.doc_properties import NUMBER, SIZED
 from kodo.jobs.execution.param_types import ParamType
-from kodo.jobs.execution.target import Function, Param
+from kodo.jobs.execution.parameters import Param
 
 NUMBER_WORDS = {"zero": "0", "one": "1", "two": "2"}
 _EMPTY = {

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.doc_conditions import NUMBER_WORDS, satisfying
 from kodo.jobs.execution.doc_properties import NUMBER, read_properties
 from kodo.jobs.execution.model import Expectation
-from kodo.jobs.execution.target import Function, Param
+from kodo.jobs.execution.parameters import Param
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kodo.jobs.execution.target import Function
+from kodo.jobs.execution.definitions import Function
 
 NUMBER = r"-?\d+(?:\.\d+)?"
 SIZED = frozenset({"list", "set", "frozenset", "tuple", "dict", "str", "bytes", "deque"})

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Arg, Call, Expectation
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.values import Values
 
 _ROUND_TRIPS = 30

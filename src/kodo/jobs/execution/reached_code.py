@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.imports import Importer
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import constants
-from kodo.jobs.execution.target import Function, TargetModule, load
+from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.text_shapes import text_shapes
 
 _MAX_FUNCTIONS = 24

@@ -14,7 +14,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Protocol
 
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.definitions import Function
+from kodo.jobs.execution.target import TargetModule
 
 _SAMPLES, _MAX_PATTERNS, _MAX_LENGTH = 120, 24, 300
 _FOREIGN = 0.3  # of the texts, those with characters of other scripts, and of their characters those

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Expectation
 from kodo.jobs.execution.operators import GIVES_OTHER
 from kodo.jobs.execution.param_types import ParamType
-from kodo.jobs.execution.target import Function, Param, TargetModule
+from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.target import TargetModule
 
 _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}

@@ -10,14 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kodo.jobs.execution import mocks
+from kodo.jobs.execution.definitions import Class
 from kodo.jobs.execution.near_values import LETTERS, NEIGHBOURS
 from kodo.jobs.execution.odd_values import HOLE
 from kodo.jobs.execution.param_types import ANY, ParamType
-from kodo.jobs.execution.target import Class, Param
+from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.value_sources import (
+    container_source,
+    dict_source,
+    known_keys,
+    namespace_source,
+    tuple_source,
+)
 from kodo.jobs.execution.value_tables import EDGES, PLAIN
 
-EACH = "each"
-"""The name of an asynchronous generator of given values, which the setup of a call defines (``call_arguments``)."""
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
 _FOCUSED = 0.6
@@ -82,18 +88,18 @@ class Values:
                 first = next((arg for arg in type_.args if arg.kind != "none"), type_.args[0])
                 return self.plain(first, depth)
             case "record":
-                return _tuple([self.plain(arg, depth + 1) for arg in type_.args])
+                return tuple_source([self.plain(arg, depth + 1) for arg in type_.args])
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator" | "async":
                 inner = type_.args[0] if type_.args else ANY
                 items = [self.plain(inner, depth + 1)]
                 if depth < 2:
                     items += [value for value in self.edges(inner, depth + 1)[1:3] if value not in items]
-                return _container(type_.kind, items)
+                return container_source(type_.kind, items)
             case "dict":
                 key, value = (*type_.args, ANY, ANY)[:2]
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
             case "namespace":
-                return _namespace_source(dict.fromkeys(type_.text.split(), "1"))
+                return namespace_source(dict.fromkeys(type_.text.split(), "1"))
             case "fields":
                 return self._plain_fields(type_, depth)
             case "optional":
@@ -142,12 +148,12 @@ class Values:
         """Objects of which one attribute is a value that stands in the code."""
         told = [*self._from_constants("int"), *self._from_constants("str")][:_SHOWN_EACH]
         plain = dict.fromkeys(names, "1")
-        return [_namespace_source(plain | {name: value}) for name in names for value in ("1", *told)]
+        return [namespace_source(plain | {name: value}) for name in names for value in ("1", *told)]
 
     def _record_edges(self, type_: ParamType, depth: int) -> list[str]:
         base = [self.plain(arg, depth + 1) for arg in type_.args]
         return [
-            _tuple([*base[:at], edge, *base[at + 1 :]])
+            tuple_source([*base[:at], edge, *base[at + 1 :]])
             for at, arg in enumerate(type_.args)
             for edge in self.edges(arg, depth + 1)[:4]
         ]
@@ -171,19 +177,19 @@ class Values:
 
     def _plain_fields(self, type_: ParamType, depth: int) -> str:
         """A dict of the needed keys, or of all where none has to be there."""
-        needed = [(key, one) for key, one in _fields(type_) if one.kind != "optional"]
-        return _fields_source({key: self.plain(one, depth + 1) for key, one in needed or _fields(type_)})
+        needed = [(key, one) for key, one in known_keys(type_) if one.kind != "optional"]
+        return dict_source({key: self.plain(one, depth + 1) for key, one in needed or known_keys(type_)})
 
     def _fields_edges(self, type_: ParamType, depth: int) -> list[str]:
         """Dicts of the needed keys, one of all keys at a boundary in turn; deep in others one random dict."""
         if depth > 1:
             return [self.random(type_, depth)]
-        plain = {key: self.plain(one, depth + 1) for key, one in _fields(type_)}
-        needed = {key: plain[key] for key, one in _fields(type_) if one.kind != "optional"}
+        plain = {key: self.plain(one, depth + 1) for key, one in known_keys(type_)}
+        needed = {key: plain[key] for key, one in known_keys(type_) if one.kind != "optional"}
         rows = [needed, plain]
-        for key, one in _fields(type_):
+        for key, one in known_keys(type_):
             rows += [needed | {key: edge} for edge in self.edges(one, depth + 1)[:_SHOWN_EACH]]
-        return [_fields_source(row) for row in rows]
+        return [dict_source(row) for row in rows]
 
     def _odd_sources(self) -> list[str]:
         return [one.replace(HOLE, "[1, 2]") for one in self.odd]
@@ -191,7 +197,7 @@ class Values:
     def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
         inner = type_.args[0] if type_.args else ANY
         if depth >= 3:
-            return [_container(type_.kind, [])]
+            return [container_source(type_.kind, [])]
         edges = self.edges(inner, depth + 1)
         lists: list[list[str]] = [
             [],
@@ -214,7 +220,7 @@ class Values:
             ]
         elif inner.kind == "any":
             lists += [["1", "2", "3"], ["3", "1", "2", "1"], ["'b'", "'a'"], ["[1, 2]", "[3]"]]
-        return [_container(type_.kind, items) for items in lists]
+        return [container_source(type_.kind, items) for items in lists]
 
     def _from_constants(self, kind: str) -> list[str]:
         if kind not in self._fitting:
@@ -387,29 +393,6 @@ def _same_kind(one: object, other: object) -> bool:
     return type(one) is type(other)
 
 
-def _tuple(items: Sequence[str]) -> str:
-    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
-
-
-def _container(kind: str, items: Sequence[str]) -> str:
-    inner = ", ".join(items)
-    match kind:
-        case "set":
-            return "{" + inner + "}" if items else "set()"
-        case "frozenset":
-            return f"frozenset([{inner}])"
-        case "tuple":
-            return _tuple(items) if items else "()"
-        case "deque":
-            return f"collections.deque([{inner}])"
-        case "iterator":
-            return f"iter([{inner}])"
-        case "async":
-            return f"{EACH}([{inner}])"
-        case _:
-            return f"[{inner}]"
-
-
 def _integer(values: Values, _: ParamType, __: int) -> str:
     rng = values.rng
     ranges = ((-10, 10), (0, 20), (-1000, 1000), (0, 10**6))
@@ -438,7 +421,7 @@ def _items(values: Values, type_: ParamType, depth: int) -> str:
     items = [values.random(inner, depth + 1) for _ in range(rng.choice((0, 1, 2, 3, 4, 6)))]
     if items and rng.random() < 0.4:
         items.append(rng.choice(items))
-    return _container(type_.kind, items)
+    return container_source(type_.kind, items)
 
 
 def _dict(values: Values, type_: ParamType, depth: int) -> str:
@@ -460,7 +443,7 @@ def _date(values: Values, type_: ParamType, _: int) -> str:
 def _namespace(values: Values, type_: ParamType, depth: int) -> str:
     """An object with the attributes of ``type_``, each a number or a text of the code, or anything."""
     kinds = (ParamType("int"), ParamType("str"), ANY)
-    return _namespace_source(
+    return namespace_source(
         {name: values.random(values.rng.choice(kinds), depth + 1) for name in type_.text.split()}
     )
 
@@ -480,28 +463,14 @@ def _file(values: Values, _: ParamType, depth: int) -> str:
     return f"io.{name}({values.random(ParamType(kind), depth)})"
 
 
-def _fields(type_: ParamType) -> list[tuple[str, ParamType]]:
-    """The keys of a dict of known keys and their types."""
-    return list(zip(type_.text.split("\n"), type_.args, strict=True))
-
-
-def _fields_source(row: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{key!r}: {value}" for key, value in row.items()) + "}"
-
-
 def _random_fields(values: Values, type_: ParamType, depth: int) -> str:
     """The needed keys and some of the others."""
     chosen = [
         (key, one)
-        for key, one in _fields(type_)
+        for key, one in known_keys(type_)
         if one.kind != "optional" or values.rng.random() < _OPTIONAL_KEYS
     ]
-    return _fields_source({key: values.random(one, depth + 1) for key, one in chosen})
-
-
-def _namespace_source(attributes: Mapping[str, str]) -> str:
-    given = ", ".join(f"{name}={value}" for name, value in attributes.items())
-    return f"types.SimpleNamespace({given})"
+    return dict_source({key: values.random(one, depth + 1) for key, one in chosen})
 
 
 def _anything(values: Values, _: ParamType, depth: int) -> str:
@@ -521,7 +490,9 @@ RANDOM: dict[str, Callable[[Values, ParamType, int], str]] = {
     "bytes": _bytes,
     "union": lambda values, type_, depth: values.random(values.rng.choice(type_.args), depth),
     "class": lambda values, type_, depth: values.instance(type_.text, depth, plain=False),
-    "record": lambda values, type_, depth: _tuple([values.random(arg, depth + 1) for arg in type_.args]),
+    "record": lambda values, type_, depth: tuple_source(
+        [values.random(arg, depth + 1) for arg in type_.args]
+    ),
     **dict.fromkeys(("list", "set", "frozenset", "tuple", "deque", "iterator", "async"), _items),
     "dict": _dict,
     "date": _date,

@@ -25,11 +25,12 @@ from kodo.jobs.execution.attribute_names import one_sided_attributes
 from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.odd_values import odd_values
 from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
-from kodo.jobs.execution.target import Function, TargetModule, load
+from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.types_as_values import is_about_types
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Finished, Group

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kodo.jobs.execution.calls import command, filled, written
 from kodo.jobs.execution.changed import Affected
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.difference import Difference, rank, worth
 from kodo.jobs.execution.worker.outcome import Outcome

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Basis, Call, Expectation
-from kodo.jobs.execution.target import Function
 
 _AGREE = 2
 _SHORTEST_QUOTE = 10

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.follow_ups import follow_ups
 from kodo.jobs.execution.model import Call, Entered
 from kodo.jobs.execution.reached_code import dispatched_words
 from kodo.jobs.execution.stated_facts import constants
-from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.values import Values
 from kodo.jobs.testgen.calls_of_mutants import size, spread
 from kodo.jobs.testgen.package_calls import PackageCalls

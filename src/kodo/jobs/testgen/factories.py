@@ -15,8 +15,9 @@ import msgspec
 
 from kodo.jobs.execution.calls import filled
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call, Observed
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.testgen.package_calls import PackageCalls
 
 _MAX_FACTORIES, _CALLS = 5, 24

@@ -19,8 +19,8 @@ from kodo.client.answer import Answer
 from kodo.client.errors import KodoError
 from kodo.client.session import Session
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.testgen import argument_schema, render
 from kodo.jobs.testgen.cases import SCHEMA, ModelCase, calls, read

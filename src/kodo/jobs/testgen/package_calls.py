@@ -14,10 +14,11 @@ import msgspec
 
 from kodo.jobs.execution.call_names import CallNames, names_in
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.stated_facts import documented_instances
-from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.values import Values
 
 _MAX_FUNCTIONS = 60

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import INDIRECT, Basis, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import invariants
-from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
 from kodo.jobs.execution.worker.operands import Sides

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.follow_ups import MADE
 from kodo.jobs.execution.model import Call, Observed
-from kodo.jobs.execution.target import Function, Param, TargetModule
+from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.target import TargetModule
 
 _PROTOCOLS: Mapping[str, str] = {
     "__len__": "len({})", "__iter__": "list({})", "__str__": "str({})", "__repr__": "repr({})", "__bool__": "bool({})",

@@ -7,8 +7,8 @@ and comes with the smallest input that shows it. At most one for each fact.
 import ast
 from collections.abc import Iterator
 
+from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
-from kodo.jobs.execution.target import Function
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Framework, SuspectedBug
 from kodo.jobs.testgen.pipeline import Pipeline, Trials

@@ -17,7 +17,8 @@ from kodo.jobs.execution.dict_shapes import dict_shape
 from kodo.jobs.execution.model import Arg, Call, Entered
 from kodo.jobs.execution.param_types import ParamType, from_use, from_value
 from kodo.jobs.execution.target import TargetModule, load
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.entered import EnteredFunctions, input_source
 from kodo.jobs.execution.worker.literal import NoSource
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit

@@ -8,7 +8,8 @@ import pytest
 
 from kodo.jobs.execution.model import Arg, Call, Observed
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.pipeline import Trials
 from kodo.jobs.testgen.queries import queried

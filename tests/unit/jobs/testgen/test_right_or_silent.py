@@ -12,7 +12,8 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.testgen.pipeline import is_accident
 

@@ -9,7 +9,8 @@ import pytest
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
 from kodo.jobs.execution.target import load
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import MutantPlace, Options, Score

@@ -4,7 +4,6 @@ Everything here happens in a child of the worker. What cannot be written as an a
 with the reason.
 """
 
-import ast
 import contextlib
 import copy
 import importlib
@@ -15,7 +14,6 @@ import re
 import shutil
 import sys
 import time
-import types
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -27,19 +25,19 @@ from collections.abc import (
     Sequence,
     Set,
 )
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from kodo.jobs.execution.model import IN_LOOP, Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
-from kodo.jobs.execution.worker.conform import conforms
-from kodo.jobs.execution.worker.entered import EnteredFunctions
-from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_name, origin
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.errors import importable_name, origin
+from kodo.jobs.execution.worker.expectation import meets
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
 from kodo.jobs.execution.worker.mock_calls import forget, mock_calls
+from kodo.jobs.execution.worker.raw_result import RawResult
 from kodo.jobs.execution.worker.uses import uses
 
 _LONGEST_ITERATOR = 50
@@ -50,68 +48,6 @@ _BUILT_IN_CONTAINERS = (str, bytes, bytearray, list, tuple, dict, set, frozenset
 _SETS = re.compile(r"setattr\((\w+), '(\w+)', _0\)")
 """A call that sets a property."""
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
-# What sys.settrace takes, which refers to itself; typeshed has it under a private name.
-Trace = Callable[[types.FrameType, str, Any], Any]
-
-
-@dataclass
-class Arcs:
-    """The pairs of lines of one file that ran one after the other, in the same frame. -1 is entry.
-
-    ``setup_lines`` are those that ran while the inputs were made and in the setup.
-    """
-
-    filename: str
-    seen: set[tuple[int, int]] = field(default_factory=set)
-    entered: EnteredFunctions | None = None
-    setup_lines: set[int] = field(default_factory=set)
-
-    @contextlib.contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Trace what comes before the call itself."""
-        other, previous = Arcs(self.filename), sys.gettrace()
-        sys.settrace(other)
-        try:
-            yield
-        finally:
-            sys.settrace(previous)
-            self.setup_lines = {line for arc in other.seen for line in arc if line > 0}
-
-    def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
-        """The global trace function."""
-        if frame.f_code.co_filename != self.filename or frame.f_code.co_name == "<module>":
-            return None
-        if self.entered is not None:
-            self.entered.see(frame)
-        previous = -frame.f_code.co_firstlineno
-
-        def local(frame: types.FrameType, event: str, argument: Any) -> Trace | None:
-            nonlocal previous
-            if event == "line":
-                self.seen.add((previous, frame.f_lineno))
-                previous = frame.f_lineno
-            elif event == "return":
-                self.seen.add((previous, -frame.f_code.co_firstlineno))
-            return local
-
-        return local
-
-
-@dataclass
-class Ran:
-    """The raw result of a call, before it is written down."""
-
-    result: object = None
-    error: BaseException | None = None
-    output: str = ""
-    wrap: str = ""
-    before: dict[str, str] = field(default_factory=dict)
-    originals: dict[str, object] = field(default_factory=dict)
-    skipped: list[int] = field(default_factory=list)
-    has_begun: bool = False
-    """Whether the inputs are made."""
-    uncopied: bool = False
-    """Whether there is no copy of an input as it was, so that nothing can be said of what a call did to it."""
 
 
 class Unusable(Exception):
@@ -174,7 +110,7 @@ def run_call(
     parts: bool = False,
     in_loop: bool = False,
     limit: Callable[[float], contextlib.AbstractContextManager[None]] = time_limit,
-) -> Ran:
+) -> RawResult:
     """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were;
     ``parts``: read the iterators in a tuple that is returned; ``in_loop``: make it all in a running event loop where it needs one;
     ``limit``: the clock that ``seconds`` are of.
@@ -183,7 +119,7 @@ def run_call(
         TooLong: it was not done after ``seconds``.
         Unusable: its inputs cannot be made.
     """
-    ran = Ran()
+    ran = RawResult()
     output = io.StringIO()
     with limit(seconds), contextlib.redirect_stdout(output):
 
@@ -222,14 +158,14 @@ def run_call(
     return ran
 
 
-def _make_arguments(call: Call, space: dict[str, object], ran: Ran, *, originals: bool) -> None:
+def _make_arguments(call: Call, space: dict[str, object], ran: RawResult, *, originals: bool) -> None:
     for at, arg in enumerate(call.args):
         space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
         if originals:
             _keep(f"_{at}", space[f"_{at}"], ran)
 
 
-def _read(result: object, ran: Ran, *, parts: bool) -> object:
+def _read(result: object, ran: RawResult, *, parts: bool) -> object:
     """What a call gave, with what it promises: a coroutine is awaited, items are taken from iterators."""
     if inspect.iscoroutine(result):
         ran.wrap = "asyncio.run"
@@ -259,7 +195,7 @@ def _lacks_loop(error: RuntimeError) -> bool:
     return "no running event loop" in str(error) or "not currently running on any" in str(error).lower()
 
 
-def _keep(name: str, value: object, ran: Ran) -> None:
+def _keep(name: str, value: object, ran: RawResult) -> None:
     """Copy an input before the call; of one that cannot be copied, as a frozen class with slots, that is noted."""
     try:
         ran.originals[name] = None if inspect.isgenerator(value) else copy.deepcopy(value)
@@ -288,7 +224,7 @@ async def _first_items(items: AsyncIterator[object]) -> list[object]:
     return out
 
 
-def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
+def _set_up(call: Call, space: dict[str, object], ran: RawResult) -> None:
     """Run the setup; of statements that we made up ourselves, those that raise are left out."""
     for at, statement in enumerate(call.setup):
         try:
@@ -358,7 +294,7 @@ def _reader(receiver: object) -> Callable[[Any], object] | None:
 
 def _write_down(
     call: Call,
-    ran: Ran,
+    ran: RawResult,
     space: dict[str, object],
     defined: dict[str, object],
     invariants: tuple[Expectation, ...],
@@ -368,9 +304,10 @@ def _write_down(
     after = state(call, space, defined)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     changed |= _set_property(call, space, defined)
+    filename = arcs.filename if arcs else ""
     seen = tuple(sorted(arcs.seen)) if arcs else ()
     setup_lines = tuple(sorted(arcs.setup_lines)) if arcs else ()
-    meets = _meets(call.expect, call.expression, ran, changed, space, arcs) if call.expect else None
+    held = meets(call.expect, call, ran, changed, space, filename) if call.expect else None
     if ran.error is not None:
         if isinstance(ran.error, _UNASSERTABLE):
             raise Unusable(f"it ends in {type(ran.error).__name__}")
@@ -381,17 +318,15 @@ def _write_down(
             ran.wrap,
             ran.output,
             changed,
-            meets,
+            held,
             skipped=tuple(ran.skipped),
-            error_origin=origin(ran.error, arcs.filename if arcs else ""),
+            error_origin=origin(ran.error, filename),
             arcs=seen,
             setup_lines=setup_lines,
             seconds=spent,
         )
     broken = tuple(
-        at
-        for at, one in enumerate(invariants)
-        if _meets(one, call.expression, ran, changed, space, arcs) is False
+        at for at, one in enumerate(invariants) if meets(one, call, ran, changed, space, filename) is False
     )
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
@@ -404,7 +339,7 @@ def _write_down(
         wrap,
         ran.output,
         changed | found,
-        meets,
+        held,
         broken,
         tuple(ran.skipped),
         arcs=seen,
@@ -414,7 +349,7 @@ def _write_down(
     )
 
 
-def _shorten(ran: Ran) -> None:
+def _shorten(ran: RawResult) -> None:
     """Leave the first items of an iterator that yields more than can be written down, which may be without an end.
 
     Raises:
@@ -433,7 +368,7 @@ def _shorten(ran: Ran) -> None:
 
 
 def _result(
-    ran: Ran, space: dict[str, object], defined: dict[str, object]
+    ran: RawResult, space: dict[str, object], defined: dict[str, object]
 ) -> tuple[str, str, dict[str, str], tuple[str, ...]]:
     """The source of a result and how it was read; for a value without source, the facts that can be asserted of it and its uses.
 
@@ -474,97 +409,6 @@ def _source(value: object, space: dict[str, object], defined: dict[str, object])
     if not equal:
         raise literal.NoSource("its source does not give an equal value")
     return text
-
-
-def _meets(
-    expect: Expectation,
-    expression: str,
-    ran: Ran,
-    changed: dict[str, str],
-    space: dict[str, object],
-    arcs: Arcs | None,
-) -> bool | None:
-    """Whether an expectation held; None where it says nothing about this outcome."""
-    if ran.error is not None:
-        return _error_meets(expect, ran.error, arcs.filename if arcs else "")
-    if expect.kind == "raises":
-        return False
-    if expect.kind == "returns":
-        return conforms(ran.result, expect.text, space) if not ran.wrap or ran.wrap == "asyncio.run" else None
-    recorders = {
-        f"_{at}" for at in re.findall(r"\b_(\d+)\.append\b", expression)
-    }  # what a given function keeps
-    shown = ran.output if ran.result is None else f"{ran.output}{ran.result!r}\n"
-    if expect.kind == "shows":
-        return _shows(expect.text, shown)
-    if expect.kind == "prints":
-        return _shows(expect.text, f"{ran.output}{ran.result}\n")
-    if expect.text == "unchanged":
-        return not any(name.startswith("_") and name not in recorders for name in changed)
-    try:
-        if expect.kind == "value":
-            equal = _equal(eval(expect.text, dict(space)), ran.result)  # noqa: S307 - in the sandbox
-            return equal or (expect.basis == "example" and bool(_shows(expect.text, shown)))
-        if ran.uncopied:
-            return None
-        return bool(eval(expect.text, {**space, **ran.originals, "result": ran.result}))  # noqa: S307 - in the sandbox
-    except Exception:  # noqa: BLE001 - the result may be anything; a property that cannot be asked says nothing
-        return None
-
-
-def _error_meets(expect: Expectation, error: BaseException, filename: str) -> bool | None:
-    """Whether an error is what was expected; None where it says nothing of the target.
-
-    It says nothing where the target was not reached, where the machine lacks something, and where a call made from a
-    sentence ended in an error of its made-up arguments.
-    """
-    if expect.kind == "raises" and any(kind.__name__ == expect.text for kind in type(error).__mro__):
-        return True
-    where = origin(error, filename)
-    if (
-        expect.kind not in ("value", "shows", "prints", "raises")
-        or where == "outside"
-        or isinstance(error, ENVIRONMENT_ERRORS)
-    ):
-        return None
-    made_up = expect.basis != "example" and (
-        where == "below" or isinstance(error, TypeError | AttributeError)
-    )
-    return None if made_up else False
-
-
-def _shows(want: str, shown: str) -> bool | None:
-    """Whether an output is the documented one; None where the documented one has an address or a file of its writer."""
-    import doctest  # here: it takes longer to import than the rest of the worker, and few calls need it
-
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    if doctest.OutputChecker().check_output(want + "\n", shown, flags):
-        return True
-    if (written := _normal(want)) and written == _normal(shown):
-        return True
-    return None if re.search(r"0x[0-9a-fA-F]+|\.\.\.|<ipython", want) else False
-
-
-def _normal(text: str) -> str:
-    """An expression without what two ways to write it differ in: quotes, spaces, the ``u`` of Python 2; empty for no expression."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError):
-        return ""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            node.kind = None
-    return ast.dump(tree)
-
-
-def _equal(wanted: object, got: object) -> bool:
-    if isinstance(wanted, float) and isinstance(got, int | float):
-        return (
-            wanted == got
-            or abs(wanted - got) <= 1e-9 * max(abs(wanted), abs(got))
-            or (wanted != wanted and got != got)
-        )
-    return bool(wanted == got)
 
 
 def _clear(paths: list[Path]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import msgspec
 
 from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.entered import EnteredFunctions
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
-from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, cpu_seconds, forked
 from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
