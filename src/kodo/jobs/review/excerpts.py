@@ -11,18 +11,18 @@ def short(text: str, limit: int = LONGEST) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def around_difference(old: str, new: str) -> tuple[str, str]:
+def around_difference(old: str, new: str, limit: int = LONGEST) -> tuple[str, str]:
     """Two texts, cut around the first place where they differ if one of them is long: their beginnings may be alike."""
-    if max(len(old), len(new)) <= LONGEST:
+    if max(len(old), len(new)) <= limit:
         return old, new
     at = next(
         (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other),
         min(len(old), len(new)),
     )
-    start = max(0, at - LONGEST // 3)
+    start = max(0, at - limit // 3)
 
     def cut(text: str) -> str:
-        piece = text[start : start + LONGEST]
-        return ("..." if start else "") + piece + ("..." if start + LONGEST < len(text) else "")
+        piece = text[start : start + limit]
+        return ("..." if start else "") + piece + ("..." if start + limit < len(text) else "")
 
     return cut(old), cut(new)

@@ -174,6 +174,35 @@ def test_what_was_turned_round_is_asked_about(before: str, after: str, what: str
     assert found.kind == "opinion"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a and b or g(a)", "a and b"),
+        ("a or b", "a and g(b)"),
+        ("a + b", "a - g(b)"),
+    ],
+)
+def test_what_lost_an_operand_or_got_another_one_was_not_turned_round(before: str, after: str) -> None:
+    """To say that ``and`` was inverted where a condition was taken away is untrue."""
+    form = "def f(a, b):\n    x = {}\n    return x\n"
+    assert "turned-round" not in rules_of(form.format(before), form.format(after))
+
+
+def test_long_conditions_are_shown_where_they_differ() -> None:
+    """Their beginnings alone would be one and the same text."""
+    long = " or ".join(f"a.part{number} == b.part{number}" for number in range(9))
+    form = "def f(a, b):\n    return a.last {} 0 and ({})\n"
+    (found,) = [
+        one
+        for one in candidates(
+            form.format("!=", long), form.format("!=", long.replace("part8 ==", "part8 !="))
+        )
+        if one.rule == "kodo/turned-round"
+    ]
+    shown = found.message.split("`")[1::2]
+    assert shown[0] != shown[1] and "part8" in shown[0]
+
+
 def test_a_changed_test_or_docstring_answers_the_question() -> None:
     """Where the change says what is meant, nothing is asked."""
     before, after = CHANGES[-1][1], CHANGES[-1][2]

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import report_node
 from kodo.jobs.review.checks.definition_pairs import DefinitionPair
+from kodo.jobs.review.excerpts import around_difference
 from kodo.jobs.review.python import dotted
 
 MAX_INVERSIONS = 2
+_LONGEST = 60
+"""Characters of each expression in a message."""
 _OPPOSITES: dict[type[ast.AST], frozenset[type[ast.AST]]] = {
     ast.Lt: frozenset({ast.LtE, ast.Gt, ast.GtE}),
     ast.LtE: frozenset({ast.Lt, ast.GtE, ast.Gt}),
@@ -42,15 +45,8 @@ def inverted_logic(pair: DefinitionPair) -> Iterator[Candidate]:
     for old, new in differences:
         what = _inversion(old, new)
         if what and isinstance(new, (ast.expr, ast.stmt)) and new.lineno in pair.file.touched:
-            yield report_node(pair.new_module, new, "turned-round", what, *_short(old, new))
-
-
-def _short(old: ast.AST, new: ast.AST) -> tuple[str, str]:
-    def text(node: ast.AST) -> str:
-        words = ast.unparse(node)
-        return words if len(words) <= 60 else words[:57] + "..."
-
-    return text(old), text(new)
+            shown = around_difference(ast.unparse(old), ast.unparse(new), _LONGEST)
+            yield report_node(pair.new_module, new, "turned-round", what, *shown)
 
 
 def _differences(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
@@ -107,8 +103,10 @@ def _comparison(old: ast.AST, new: ast.AST) -> bool:
 
 
 def _and_or(old: ast.AST, new: ast.AST) -> bool:
-    """``and`` became ``or``, or the reverse."""
-    return isinstance(old, ast.BoolOp) and isinstance(new, ast.BoolOp) and type(old.op) is not type(new.op)
+    """``and`` became ``or``, or the reverse, between the same operands."""
+    if not isinstance(old, ast.BoolOp) or not isinstance(new, ast.BoolOp) or type(old.op) is type(new.op):
+        return False
+    return list(map(ast.dump, old.values)) == list(map(ast.dump, new.values))
 
 
 def _condition(old: ast.AST, new: ast.AST) -> bool:
