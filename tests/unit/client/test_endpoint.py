@@ -163,7 +163,8 @@ def test_this_machine_is_told_from_others(url: str, local: bool) -> None:
 def test_a_signal_that_ends_the_command_ends_its_servers(tmp_path: Path, number: int) -> None:
     """Both of them; and the command ends as the signal would have ended it."""
     program = (
-        "import sys, time; from kodo.client.endpoint import StartedServer\n"
+        "import signal, sys, time; from kodo.client.endpoint import StartedServer\n"
+        f"signal.signal({int(number)}, signal.SIG_DFL)  # under nohup it is ignored, and stays so\n"
         "both = [StartedServer.start(30, (sys.executable, '-c', sys.argv[1])) for _ in range(2)]\n"
         "print(*(one._process.pid for one in both), flush=True); time.sleep(60)"
     )

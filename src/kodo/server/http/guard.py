@@ -69,13 +69,14 @@ class RequestId:
                 "websocket.http.response.start",
                 "websocket.accept",
             ):
-                headers = message["headers"] = [*message.get("headers", ()), (b"x-request-id", tag)]
+                headers = [*message.get("headers", ()), (b"x-request-id", tag)]
                 if of_anthropic:
                     headers.append((b"request-id", tag))
                 elif path.startswith("/v1/"):
                     spent = round((time.perf_counter() - began) * 1000)
                     headers.append((b"openai-version", VERSION))
                     headers.append((b"openai-processing-ms", b"%d" % spent))
+                message = {**message, "headers": headers}  # whoever sent it may keep it, and send it again
                 if message["type"] == "http.response.start":
                     route = scope.get("route")
                     self._metrics.request(getattr(route, "path", "other"), message["status"])

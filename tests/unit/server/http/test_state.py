@@ -397,6 +397,7 @@ async def test_a_repeated_request_gets_the_first_answer(server: Served) -> None:
             assert again.headers["content-type"] == first.headers["content-type"]
             assert "idempotent-replayed" not in first.headers
             assert again.headers["idempotent-replayed"] == "true"
+            assert len(again.headers.multi_items()) == len(again.headers)  # none is there twice
             other = await post(http, key, "y", **more)
             assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
         assert (await server.state.store.stats())["rows"]["responses"] == 3
