@@ -6,6 +6,7 @@ The memory store is simple enough to be read; this says that the SQL means the s
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ pages = st.builds(
     Page, after=cursors, before=cursors, limit=st.integers(1, 4), order=st.sampled_from(["asc", "desc"])
 )
 
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where there is such a folder, the hundreds of commits and restarts do not wait for a busy disk, which takes minutes."""
+
 
 def plain(value: Any) -> Any:
     """Lists and tuples are the same to a caller of the port."""
@@ -62,7 +66,7 @@ class TwoStores(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.home = tempfile.TemporaryDirectory()
+        self.home = tempfile.TemporaryDirectory(dir=IN_MEMORY)
         self.database = self.make_store()
         self.memory = MemoryStore()
         self.runner.run(self.database.open())
