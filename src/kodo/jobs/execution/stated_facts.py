@@ -98,7 +98,7 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
 
 
 def _is_sure(param: Param) -> bool:
-    return param.typed and not _holds_any(param.type)
+    return param.typed and not leaves_open(param.type)
 
 
 def _made_with(module: TargetModule, function: Function) -> tuple[Param, ...]:
@@ -112,9 +112,9 @@ def _is_generator(function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
 
 
-def _holds_any(type_: ParamType) -> bool:
+def leaves_open(type_: ParamType) -> bool:
     """Whether a type leaves something open, at any depth: then the caller vouches for it, and not the annotation."""
-    return type_.kind in _OPEN_KINDS or type_.text.startswith("mock.") or any(map(_holds_any, type_.args))
+    return type_.kind in _OPEN_KINDS or type_.text.startswith("mock.") or any(map(leaves_open, type_.args))
 
 
 def _is_wrapped(function: Function) -> bool:

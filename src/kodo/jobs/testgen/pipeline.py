@@ -517,7 +517,7 @@ def is_accident(call: Call, seen: Observed, function: Function | None) -> bool:
         return False
     if function is None or call.origin in INDIRECT:
         return True
-    typed = {one.name for one in function.params if one.typed and one.type.kind != "any"}
+    typed = {one.name for one in function.params if one.typed and one.type.kind not in ("any", "kind")}
     return seen.error_origin == "outside" or not all(arg.name in typed for arg in call.args)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
+from kodo.jobs.execution.stated_facts import leaves_open
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Framework, SuspectedBug
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
@@ -126,15 +127,14 @@ def _is_unexpected_error(call: Call, seen: Observed, function: Function) -> bool
         or function.owner
     ):
         return False
-    if not function.params or not all(one.typed and one.type.kind != "any" for one in function.params):
+    if not function.params or not all(one.typed and not leaves_open(one.type) for one in function.params):
         return False
     says_so = seen.text in function.doc or any(
         isinstance(node, ast.Raise) and node.exc is not None and seen.text in ast.unparse(node.exc)
         for node in ast.walk(function.node)
     )
     exotic = any("float('" in arg.source or "lambda" in arg.source for arg in call.args)
-    mixed = any("any" in repr(one.type) or "callable" in repr(one.type) for one in function.params)
-    return not (says_so or exotic or mixed) and call.origin not in ("model",)
+    return not (says_so or exotic) and call.origin not in ("model",)
 
 
 def _signature(function: Function) -> str:

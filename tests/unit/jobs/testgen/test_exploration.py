@@ -111,6 +111,24 @@ def test_an_error_of_such_a_call_is_no_accusation_and_no_test_unless_it_is_raise
     assert pinned(own) and not pinned(shown)
 
 
+@pytest.mark.parametrize("annotation", ["type", "Type", "type[Any]", "list", "Callable[[], int]"])
+def test_an_error_for_an_annotation_that_leaves_something_open_is_no_accusation(tmp_path, annotation):
+    """``int`` is a type, and nothing says that the function is meant for each; which one it was given is a guess."""
+    path = tmp_path / "mod.py"
+    path.write_text(
+        "from typing import Any, Callable, Type\n"
+        f"def f(x: {annotation}):\n    return x.__origin__\ndef g(x: int):\n    return x.__origin__\n"
+    )
+    open_, plain = load(path).functions
+    slip = Observed(0, "raises", "AttributeError", error_origin="operation")
+    for function, accused in ((open_, False), (plain, True)):
+        call = Call(0, function.name, f"{function.name}(_0)", (Arg("x", "int"),), origin="boundary")
+        pipeline = SimpleNamespace(functions=(function,), invariants={function.name: ()})
+        found = suspected_bugs.find_pinned(pipeline, Trials((call,), {0: slip}, {}, 1, 1))  # type: ignore[arg-type]
+        assert bool(found) is accused
+    assert is_accident(Call(0, "f", "f(_0)", (Arg("x", "int"),)), slip, open_) is ("ype" in annotation)
+
+
 def test_the_arguments_of_a_setup_are_written_into_the_test():
     """``made = make(_0)`` has its number, alone and in a table."""
     calls = [
