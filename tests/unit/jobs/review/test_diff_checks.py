@@ -188,6 +188,28 @@ def test_what_lost_an_operand_or_got_another_one_was_not_turned_round(before: st
     assert "turned-round" not in rules_of(form.format(before), form.format(after))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "def f(key):\n    found = of(key)\n    if not found:\n        return ()\n    return found[0]\n",
+            "def f(key):\n    if not applies(key):\n        return ()\n    found = of(key)\n    return found[0]\n",
+        ),
+        (
+            "def f(body):\n    with paused():\n        return read(body)\n",
+            "def f(body):\n    with nothing if small(body) else paused():\n        return read(body)\n",
+        ),
+        (
+            "@contextmanager\ndef f(ticket):\n    yield ticket\n    ticket.close()\n",
+            "def f(ticket):\n    return Closing(ticket)\n",
+        ),
+    ],
+)
+def test_what_stands_there_in_another_form_was_not_removed(before: str, after: str) -> None:
+    """An early exit by another condition, a manager chosen by a condition, a manager that is an object: seen on kodo itself."""
+    assert not [one for one in rules_of(before, after) if one.endswith("-removed")]
+
+
 def test_long_conditions_are_shown_where_they_differ() -> None:
     """Their beginnings alone would be one and the same text."""
     long = " or ".join(f"a.part{number} == b.part{number}" for number in range(9))

@@ -63,6 +63,8 @@ def _lost_guard(pair: DefinitionPair, node: ast.If, tests: set[str]) -> Iterator
     }
     if text in tests or any(_mentions(test, names) for test in tests) or _called_checks(pair, names):
         return
+    if _leaves_otherwise(pair, node):
+        return
     used = {name for name in names if _still_used(pair, name)}
     if not used or not all(_same_origin(pair, name) for name in names):
         return
@@ -72,6 +74,19 @@ def _lost_guard(pair: DefinitionPair, node: ast.If, tests: set[str]) -> Iterator
         yield from pair.lost(node, "none-check-removed", none)
     elif none in used or isinstance(node.body[-1], ast.Raise):
         yield from pair.lost(node, "guard-removed", text)
+
+
+def _leaves_otherwise(pair: DefinitionPair, node: ast.If) -> bool:
+    """Whether a new condition leads to the same early exit: it may say the same in other words."""
+    old = {ast.unparse(one.test) for one in pair.old_nodes if isinstance(one, ast.If)}
+    leaving = ast.unparse(node.body[-1])
+    return any(
+        isinstance(one, ast.If)
+        and ast.unparse(one.test) not in old
+        and isinstance(one.body[-1], _LEAVES)
+        and ast.unparse(one.body[-1]) == leaving
+        for one in pair.new_nodes
+    )
 
 
 def _same_origin(pair: DefinitionPair, name: str) -> bool:
@@ -227,8 +242,13 @@ def _without(call: ast.Call, word: str) -> str:
 
 def lock(pair: DefinitionPair) -> Iterator[Candidate]:
     """A ``with lock:`` (or transaction) taken off statements that are still there; a file that is no longer closed."""
-    new_managers = {_callee(item.context_expr) for node in pair.new_nodes
-                    if isinstance(node, (ast.With, ast.AsyncWith)) for item in node.items}  # fmt: skip  # one set
+    new_managers = {
+        _callee(part)
+        for node in pair.new_nodes
+        if isinstance(node, (ast.With, ast.AsyncWith))
+        for item in node.items
+        for part in (item.context_expr, *_choices(item.context_expr))
+    }
     new = {ast.unparse(node) for node in pair.new_nodes if isinstance(node, ast.stmt)}
     for node in pair.old_nodes:
         if not isinstance(node, (ast.With, ast.AsyncWith)) or not pair.gone(node):
@@ -248,6 +268,11 @@ def lock(pair: DefinitionPair) -> Iterator[Candidate]:
                 text in pair.new_text and ".close(" not in pair.new_text and "ExitStack" not in pair.new_text
             ):
                 yield from pair.lost(node, "closing-removed", text)
+
+
+def _choices(node: ast.expr) -> tuple[ast.expr, ...]:
+    """What a conditional expression gives."""
+    return (node.body, node.orelse) if isinstance(node, ast.IfExp) else ()
 
 
 def _acquires(pair: DefinitionPair) -> bool:
@@ -346,8 +371,13 @@ def decorator(pair: DefinitionPair) -> Iterator[Candidate]:
             continue
         if _ACCESS.search(name) and not any(_ACCESS.search(other) for other in new):
             yield from pair.lost(node, "access-check-removed", name)
-        elif name in _STRUCTURE and not new:
+        elif name in _STRUCTURE and not new and not (name.endswith("contextmanager") and not _yields(pair)):
             yield from pair.lost(node, "decorator-removed", name)
+
+
+def _yields(pair: DefinitionPair) -> bool:
+    """Whether the new function is a generator still; without it, it may give a manager that is an object."""
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in pair.new_nodes)
 
 
 def _decorator(node: ast.expr) -> str:
