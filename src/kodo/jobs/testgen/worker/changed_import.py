@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import sys
 import types
 from collections.abc import Iterator, Sequence
