@@ -7,8 +7,10 @@ same on each run; ``make fuzz`` a long one, with other requests each time (``KOD
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,6 +21,9 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import FlakyFailure, FlakyStrategyDefinition
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.strategies import integers
 from schemathesis import Case, GenerationMode, Response
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -113,13 +118,68 @@ def test_chains_of_operations_answer(server: Server) -> None:
     """Along the document's links: what was created is read, changed, used, deleted, and asked for again."""
 
     class Chain(_schema(chained=True).as_state_machine()):  # type: ignore[misc]  # a class that is made at run time
+        walked = 0
+
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
             return {"base_url": server.url, "timeout": SECONDS}
 
         def validate_response(self, response: Response, case: Case, **_: object) -> None:
             held(case, response)
 
-    Chain.run(settings=settings(_settings(4 * LONG or 12), stateful_step_count=15))
+        def teardown(self) -> None:
+            Chain.walked += 1
+
+    walk_chains(Chain, 4 * LONG or 12)
+
+
+def walk_chains(machine: type[Any], chains: int) -> None:
+    """As many chains as asked, with a new seed after each disagreement about what can follow.
+
+    Hypothesis asks that the same choices always lead to the same next ones. Here an answer decides what can follow,
+    and a server's answer is right to depend on time: a run that is cancelled was done before, or not yet. Such a
+    disagreement ends that search and says nothing about an answer; what :func:`held` finds ends the test.
+    """
+    first = random.randrange(1 << 32) if LONG else 0
+    for seed in range(first, first + chains):
+        if machine.walked >= chains:
+            break
+        wanted = settings(_settings(chains - machine.walked), stateful_step_count=15)
+        with contextlib.suppress(FlakyStrategyDefinition):
+            hypothesis.seed(seed)(machine).run(settings=wanted)
+    assert machine.walked >= chains
+
+
+class Late(RuleBasedStateMachine):
+    """One step can be taken or not, as it was decided elsewhere: what can follow is not the same twice."""
+
+    walked = 0
+    steps = 0
+    wrong = False
+    run = classmethod(run_state_machine_as_test)
+
+    @rule()
+    def ask(self) -> None:
+        Late.steps += 1
+        assert not (Late.wrong and Late.steps > 5)
+
+    @precondition(lambda self: Late.steps % 11 < 5)
+    @rule(number=integers())
+    def use(self, number: int) -> None:
+        Late.steps += number % 2 + 1
+
+    def teardown(self) -> None:
+        Late.walked += 1
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_step_that_time_decides_is_no_failure(monkeypatch: pytest.MonkeyPatch, *, wrong: bool) -> None:
+    """A search that the server's time ends is gone on with, and what is found wrong still fails."""
+    monkeypatch.setattr(Late, "wrong", wrong)
+    monkeypatch.setattr(Late, "steps", 0)
+    monkeypatch.setattr(Late, "walked", 0)
+    with pytest.raises((AssertionError, FlakyFailure)) if wrong else contextlib.nullcontext():
+        walk_chains(Late, 12)
+    assert wrong or Late.walked >= 12
 
 
 def held(case: Case, response: Response) -> None:
