@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.contract.engines import Answered, answer, asking
 from tests.contract.upstream_reports import USAGE, call, chunk, engine_at
+from tests.contract.written_forms import CALLS, FENCE, M3, PARIS
 from tests.standin.recorded import frames, recorded
 
 from kodo.server.engines.upstream.engine import UpstreamEngine
@@ -40,9 +41,6 @@ TOOLS = (
     FunctionTool(name="get_time"),
     CustomTool(name="patch"),
 )
-PARIS, TWO_DAYS, NONE = '{"city":"Paris"}', '{"city":"Paris","days":2}', "{}"
-FENCE = "```"
-M3 = "]<]minimax[>["
 
 
 async def hears(
@@ -90,158 +88,6 @@ def calls(got: Answered) -> list[tuple[str, str]]:
     return [(start.name, text) for start, text in got.calls]
 
 
-CALLS = {
-    "Hermes and Qwen3": (
-        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
-        [("get_weather", PARIS)],
-    ),
-    "two of them": (
-        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "the mark inside of an argument": (
-        '<tool_call>{"name": "get_weather", "arguments": {"city": "</tool_call> {\\"a\\"}"}}</tool_call>',
-        [("get_weather", '{"city":"</tool_call> {\\"a\\"}"}')],
-    ),
-    "arguments as a text, the end left out": (
-        '<tool_call>\n{"name": "get_weather", "arguments": "{\\"city\\": \\"Paris\\"}"}',
-        [("get_weather", PARIS)],
-    ),
-    "Qwen3-Coder": (
-        "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
-        [("get_weather", TWO_DAYS)],
-    ),
-    "Qwen3-Coder without the outer mark": (
-        "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>",
-        [("get_weather", PARIS)],
-    ),
-    "Qwen3-Coder, values by their schema": (
-        '<tool_call>\n<function=get_weather>\n<parameter=city>\n2\n</parameter>\n<parameter=details>\n{"a": [1]}\n</parameter>\n<parameter=unit>\nc\n</parameter>\n<parameter=note>\nnull\n</parameter>\n<parameter=other>\nTrue\n</parameter>\n</function>\n</tool_call>',
-        [("get_weather", '{"city":"2","details":{"a":[1]},"unit":"c","note":null,"other":true}')],
-    ),
-    "Qwen3-Coder, code with such marks": (
-        "<tool_call>\n<function=patch>\n<parameter=input>\nif a:\n    b = '</parameter>'\n\n</parameter>\n</function>\n</tool_call>",
-        [("patch", "if a:\n    b = '</parameter>'\n")],
-    ),
-    "GLM": (
-        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>",
-        [("get_weather", TWO_DAYS)],
-    ),
-    "GLM without arguments": ("<tool_call>get_time</tool_call>", [("get_time", NONE)]),
-    "Mistral, a list": (
-        '[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}, "id": "abcdefghi"}]',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Mistral, names": (
-        '[TOOL_CALLS]get_weather[ARGS]{"city": "Paris"}[TOOL_CALLS]get_time[CALL_ID]abcdefghi[ARGS]{}',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Mistral, the inner marks left out": ('[TOOL_CALLS]get_weather{"city": "Paris"}', [("get_weather", PARIS)]),
-    "Llama 3": (
-        '<|python_tag|>{"type": "function", "name": "get_weather", "parameters": {"city": "Paris"}}; {"name": "get_time", "parameters": {}}',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Llama 3 without its mark": ('{"name": "get_weather", "parameters": {"city": "Paris"}}', [("get_weather", PARIS)]),
-    "Llama 3.1's functions": ('<function=get_weather>{"city": "Paris"}</function>', [("get_weather", PARIS)]),
-    "DeepSeek-V3 and R1": (
-        f'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n{FENCE}json\n{{"city": "Paris"}}\n{FENCE}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
-        [("get_weather", PARIS)],
-    ),
-    "DeepSeek-V3.1": (
-        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "DeepSeek-V3.2": (
-        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="get_time">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
-        [("get_weather", TWO_DAYS), ("get_time", NONE)],
-    ),
-    "Kimi-K2": (
-        '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}<|tool_call_end|><|tool_calls_section_end|>',
-        [("get_weather", PARIS)],
-    ),
-    "MiniMax-M2": (
-        '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n<parameter name="days">2</parameter>\n</invoke>\n</minimax:tool_call>',
-        [("get_weather", TWO_DAYS)],
-    ),
-    "Seed-OSS": (
-        "<seed:tool_call>\n<function=get_weather>\n<parameter=city>Paris</parameter>\n</function>\n</seed:tool_call>",
-        [("get_weather", PARIS)],
-    ),
-    "MiniMax-M3": (
-        f'{M3}<tool_call>\n{M3}<invoke name="get_weather">{M3}<city>Paris{M3}</city>{M3}<days>2{M3}</days>{M3}</invoke>\n{M3}<invoke name="get_time">{M3}</invoke>\n{M3}</tool_call>',
-        [("get_weather", TWO_DAYS), ("get_time", NONE)],
-    ),
-    "MiniMax-M3, values within values": (
-        f'{M3}<tool_call>{M3}<invoke name="get_weather">{M3}<details>{M3}<a>{M3}<b> 1 {M3}</b>{M3}</a>{M3}<list>{M3}<item>x{M3}</item>{M3}<item>y{M3}</item>{M3}</list>{M3}<none>{M3}</none>{M3}</details>{M3}<city>{M3}</city>{M3}</invoke>{M3}</tool_call>',
-        [("get_weather", '{"details":{"a":{"b":1},"list":["x","y"],"none":[]},"city":""}')],
-    ),
-    "Granite 3": ('<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}]', [("get_weather", PARIS)]),
-    "Granite 3.1": ('<tool_call>[{"name": "get_weather", "arguments": {"city": "Paris"}}]', [("get_weather", PARIS)]),
-    "Phi-4-mini": (
-        '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]<|/tool_call|>',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Phi-4-mini without its mark": (
-        'functools[{"name": "get_weather", "arguments": {"city": "Paris"}}]',
-        [("get_weather", PARIS)],
-    ),
-    "Nemotron Nano 2": (
-        '<TOOLCALL>[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]</TOOLCALL>',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Hunyuan": (
-        '<tool_calls>\n[{"name": "get_weather", "arguments": {"city": "Paris"}}]\n</tool_calls>',
-        [("get_weather", PARIS)],
-    ),
-    "Command": (
-        '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "get_weather", "parameters": {"city": "Paris"}},\n    {"tool_call_id": "1", "tool_name": "get_time", "parameters": {}}\n]<|END_ACTION|>',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "xLAM": (
-        '[{"name": "get_weather", "arguments": {"city": "Paris"}}, {"name": "get_time", "arguments": {}}]',
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Gemma 4": (
-        '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>,days:2}<tool_call|><|tool_call>call:get_time{}<tool_call|>',
-        [("get_weather", TWO_DAYS), ("get_time", NONE)],
-    ),
-    "Gemma 4, values of every kind": (
-        '<|tool_call>call:get_weather{city:<|"|>{a: "b"}, [c]\n<|"|>,details:{deep-er:{x:[1,-2.5,true,<|"|>y<|"|>]},z:null}}<tool_call|>',
-        [("get_weather", r'{"city":"{a: \"b\"}, [c]\n","details":{"deep-er":{"x":[1,-2.5,true,"y"]},"z":null}}')],
-    ),
-    "FunctionGemma": (
-        "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>",
-        [("get_weather", PARIS)],
-    ),
-    "Llama 3.2 and Llama 4, Python": (
-        "[get_weather(city='Paris'), get_time()]",
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Llama 4 with its marks": (
-        "<|python_start|>[get_weather(city='Paris', days=2)]<|python_end|>",
-        [("get_weather", TWO_DAYS)],
-    ),
-    "LFM2": (
-        "<|tool_call_start|>[get_weather(city='Paris'), get_time()]<|tool_call_end|>",
-        [("get_weather", PARIS), ("get_time", NONE)],
-    ),
-    "Olmo 3": (
-        '<function_calls>\nget_weather(city="Paris", days=2)\nget_time()\n</function_calls>',
-        [("get_weather", TWO_DAYS), ("get_time", NONE)],
-    ),
-    "Python over several lines, the end left out": (
-        "<function_calls>\n  get_weather(\n    city='Paris',\n    days=2,\n  )\n",
-        [("get_weather", TWO_DAYS)],
-    ),
-    "Python, literals of every kind": (
-        r"""[get_weather(city='it\'s \d) # [\n', days=-2, details={'a': [1.5, None, True], "b": (null, true, false)})]""",
-        [("get_weather", r"""{"city":"it's \\d) # [\n","days":-2,"details":{"a":[1.5,null,true],"b":[null,true,false]}}""")],
-    ),
-    "Python, strings of every kind": (
-        """<function_calls>\nget_weather(city='''Pa"r'is\n\\''' ''' "joined", note='', unit=r"\\c")\n</function_calls>""",
-        [("get_weather", r"""{"city":"Pa\"r'is\n''' joined","note":"","unit":"\\c"}""")],
-    ),
-}  # fmt: skip
 BARE = ("{", "[get", "[{", "functools")
 """How the texts begin that must be the whole answer."""
 
@@ -331,6 +177,19 @@ TEXTS = {
     "Gemma, another tool": '<|tool_call>call:get_news{city:<|"|>Paris<|"|>}<tool_call|>',
     "Gemma, a string not closed": '<|tool_call>call:get_weather{city:<|"|>Paris}<tool_call|>',
     "Gemma, no object": "<|tool_call>call:get_weather{1, 2}<tool_call|>",
+    "Kimi-K3, another tool": CALLS["Kimi-K3"][0].replace("get_time", "get_news"),
+    "Kimi-K3, an argument twice as deep": CALLS["Kimi-K3"][0].replace("<|close|>call", "<|close|>toll"),
+    "Kimi-K3, in a fence of code": f"K3 writes:\n\n{FENCE}\n{CALLS['Kimi-K3'][0]}\n{FENCE}",
+    "Apertus, two names in one": '<|tools_prefix|>[{"get_weather": {}, "get_time": {}}]<|tools_suffix|>',
+    "Apertus, no object": '<|tools_prefix|>[{"get_weather": "Paris"}]<|tools_suffix|>',
+    "InternLM, another action": "<|action_start|><|interpreter|>\nprint(1)<|action_end|>",
+    "LongCat's mark in a sentence": f"LongCat writes {CALLS['LongCat-Flash'][0]}",
+    "LongCat, words behind it": f"{CALLS['LongCat-Flash-Thinking and Lite'][0]}\n\nSo it calls.",
+    "Step-3, no function": CALLS["Step-3"][0].replace(">function<", ">plugin<"),
+    "Hy3, an example": f"{FENCE}\n{CALLS['Hy3'][0]}\n{FENCE}",
+    "MiniCPM5, HTML": '<function name="get_weather">\n<p>Paris</p>\n</function>',
+    "Solar, not closed": "<|tool_call:start|>get_weather\n<|tool_arg:start|>city<|tool_arg:value|>Par",
+    "Inkling, a message": "<|message_model|> begins a message.",
     "deeply nested": '<tool_call>{"name": "get_weather", "arguments": {"a": ' + "[" * 5000,
 }
 

@@ -20,6 +20,7 @@ Schemas = Mapping[str, Mapping[str, Any]]
 
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]"]', re.DOTALL)
 """What matters for the end of an object: strings, brackets, and a string that is not closed."""
+_NAME: Final = re.compile(r"[A-Za-z_][\w.-]{0,127}")
 _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False, "none": None, "null": None}
 """Constants as models write them: JSON's, and Python's."""
 
@@ -132,6 +133,16 @@ class CallBlock:
         if title is None:
             raise NotCalls
         return title
+
+    def name(self) -> str:
+        """The offered function whose name is next; it is passed."""
+        found = _NAME.match(self.text, self.skip().at)
+        if found is None:
+            raise Undecided if self.done else NotCalls
+        self.at = found.end()
+        if self.done and not self.ended:
+            raise Undecided
+        return self.offered(found[0])
 
     def call(self, name: str, arguments: Any) -> WrittenCall:
         """A call of an offered function with an object."""

@@ -17,7 +17,7 @@ from kodo.server.engines.upstream.call_block import (
     json_value,
 )
 
-_CALL_FIELDS: Final = {"name", "arguments", "parameters", "id", "type", "tool_name", "tool_call_id"}
+_CALL_FIELDS: Final = {"name", "arguments", "parameters", "args", "id", "type", "tool_name", "tool_call_id"}
 _KEY: Final = re.compile(r"(^|[{,])\s*([\w.-]+)\s*:")
 """A key without quotes, in a piece of an object that has no strings."""
 
@@ -68,14 +68,52 @@ def mistral_calls(block: CallBlock) -> Iterator[WrittenCall]:
     yield block.call(name, block.json())
 
 
-def list_before(end: str) -> Reader:
-    """A list of objects, and the mark ``end``, which some models leave out."""
+def json_calls(block: CallBlock) -> Iterator[WrittenCall]:
+    """An object, or a list of objects."""
+    if block.skip().starts("["):
+        yield from listed_calls(block)
+    else:
+        yield named_call(block, block.json())
+
+
+def calls_before(*ends: str, begin: str = "") -> Reader:
+    """The mark ``begin``, what :func:`json_calls` reads, and the marks ``ends``, which some models leave out."""
 
     def read(block: CallBlock) -> Iterator[WrittenCall]:
-        yield from listed_calls(block)
-        block.close(end)
+        block.skip().expect(begin)
+        yield from json_calls(block)
+        for end in ends:
+            block.close(end)
 
     return read
+
+
+def apertus_calls(block: CallBlock) -> Iterator[WrittenCall]:
+    """Apertus: a list of objects with one key each, the name."""
+    values = block.json()
+    if not isinstance(values, list) or not values:
+        raise NotCalls
+    for value in values:
+        if not isinstance(value, dict) or len(value) != 1:
+            raise NotCalls
+        ((name, arguments),) = value.items()
+        yield block.call(name, arguments)
+    block.close("<|tools_suffix|>")
+
+
+def inkling_message(block: CallBlock) -> Iterator[WrittenCall]:
+    """Inkling: the header of a call's message, and :func:`inkling_calls`."""
+    block.name()
+    block.skip().expect("<|content_invoke_tool_json|>")
+    yield from inkling_calls(block)
+
+
+def inkling_calls(block: CallBlock) -> Iterator[WrittenCall]:
+    """Inkling: an object, and what ends a message."""
+    yield named_call(block, block.json())
+    for mark in ("<|end_message|>", "<|content_model_end_sampling|>"):
+        if not block.skip().done:
+            block.sees(mark)
 
 
 def listed_calls(block: CallBlock) -> Iterator[WrittenCall]:
@@ -147,12 +185,12 @@ def _whole_call(block: CallBlock, value: Any) -> WrittenCall:
 
 
 def named_call(block: CallBlock, value: Any) -> WrittenCall:
-    """``{"name": …, "arguments": {…}}``; Llama has ``parameters``, Command has ``tool_name`` too, and some models write
-    the object as a text."""
+    """``{"name": …, "arguments": {…}}``; Llama has ``parameters``, Inkling ``args``, Command has ``tool_name`` too, and some
+    models write the object as a text."""
     if not isinstance(value, dict) or not value.keys() <= _CALL_FIELDS:
         raise NotCalls
     name = value.get("name", value.get("tool_name"))
-    arguments = value.get("arguments", value.get("parameters")) or {}
+    arguments = value.get("arguments", value.get("parameters", value.get("args"))) or {}
     if isinstance(arguments, str):
         arguments = json_value(arguments)
     if not isinstance(name, str):

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from kodo.server.engines.upstream.call_block import CallBlock, NotCalls, Reader, Undecided, WrittenCall
 
-_NAME: Final = re.compile(r"[A-Za-z_][\w.]{0,127}")
 _TOKEN: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
     r"|'''(?:\\.|[^\\])*?'''"
@@ -58,17 +57,8 @@ def olmo_calls(block: CallBlock) -> Iterator[WrittenCall]:
 
 
 def _call(block: CallBlock) -> WrittenCall:
-    block.skip()
-    if block.done:
-        raise Undecided
-    start = block.at
-    name = _NAME.match(block.text, start)
-    if name is None:
-        raise NotCalls
-    block.at = name.end()
-    if block.done:
-        raise Undecided
-    title = block.offered(name[0])
+    start = block.skip().at
+    title = block.name()
     block.skip().expect("(")
     block.at = _end_of_brackets(block.text, block.at)
     return block.call(title, _arguments(block.text[start : block.at]))

@@ -25,10 +25,11 @@ from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.error_translation import failed_in_answer, not_an_answer
 from kodo.server.engines.upstream.finish_reasons import read_finish_reason
 from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues, mask
+from kodo.server.engines.upstream.message_channels import ChannelSegment, MessageFormat
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.refusal import says_error
 from kodo.server.engines.upstream.text_calls import TextCalls
-from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
+from kodo.server.engines.upstream.text_channels import TextChannels
 from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls
 from kodo.server.engines.upstream.unknown_tools import UnknownCall
 from kodo.server.engines.upstream.usage import merge_usage, read_usage
@@ -82,12 +83,13 @@ class ChatStream:
         stops: Collection[str] = (),
         text_calls: TextCalls | None = None,
         expects_thoughts: bool = False,
+        envelope: MessageFormat | None = None,
         whole: bool = False,
     ) -> None:
         """``labels``: what the offered functions stand for; ``secrets``: what no message may show; ``used_ids``: of the
         calls before this answer; ``stops``: the stop strings that the client set; ``text_calls``: finds calls in the text,
         where tools are offered; ``expects_thoughts``: the text is expected to begin with thoughts that no mark opens;
-        ``whole``: nobody reads the answer before its end."""
+        ``envelope``: what the model may write around its answer; ``whole``: nobody reads the answer before its end."""
         self._stops = stops
         self._text_calls = text_calls
         self._expects_thoughts = expects_thoughts
@@ -95,7 +97,7 @@ class ChatStream:
         self._origin = origin
         self._secrets = secrets
         self._calls = ToolCalls(labels, origin, profile.echo, used_ids)
-        self._channels = TextChannels(waits=expects_thoughts or whole)
+        self._channels = TextChannels(waits=expects_thoughts or whole, envelope=envelope)
         self._whole = whole
         self._texts: list[str] = []
         """Of an answer that nobody reads before its end: the texts that came one behind the other, not looked at yet."""

@@ -22,6 +22,7 @@ from kodo.server.engines.upstream.error_translation import translate
 from kodo.server.engines.upstream.incoming import AnswerReader, Incoming
 from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.merging import merge_deltas
+from kodo.server.engines.upstream.message_channels import envelope_of
 from kodo.server.engines.upstream.message_order import apply_rules, refused_rule
 from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal
@@ -198,6 +199,7 @@ class Target:
             stops=prompt.sampling.stop,
             text_calls=_text_calls(request.body),
             expects_thoughts=self._expects_thoughts,
+            envelope=envelope_of(self.options.model),
             whole=prompt.whole,
         )
 

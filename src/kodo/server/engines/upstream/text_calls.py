@@ -13,6 +13,7 @@ import re
 from typing import Final
 
 from kodo.server.engines.upstream.call_block import Schemas, WrittenCall
+from kodo.server.engines.upstream.marks import Marks
 from kodo.server.engines.upstream.names import MAX_FUNCTION_NAME
 from kodo.server.engines.upstream.written_calls import (
     FIRST_OF_BARE,
@@ -23,10 +24,7 @@ from kodo.server.engines.upstream.written_calls import (
     read_calls,
 )
 
-_MARK: Final = re.compile("|".join(re.escape(mark) for mark in MARKS))
-_FIRST: Final = re.compile("[" + re.escape("".join({mark[0] for mark in MARKS})) + "]")
-_MAX_MARK: Final = max(len(mark) for mark in MARKS)
-_BEGUN_MARKS: Final = frozenset(mark[:size] for mark in MARKS for size in range(1, len(mark)))
+_MARKS: Final = Marks(MARKS)
 _MAX_BEGINNING: Final = 4 * MAX_FUNCTION_NAME
 """Characters in which the beginning of calls without a mark stands, with the white space that a model may put there."""
 _FENCE: Final = "```"
@@ -104,7 +102,7 @@ class TextCalls:
         text = self._pending
         if self._begins_bare(text) and _begun_of(text).startswith(self._beginnings):
             return 0
-        for found in _MARK.finditer(text):
+        for found in _MARKS.pattern.finditer(text):
             before = text[: found.start()]
             fenced = self._fenced ^ bool(before.count(_FENCE) % 2)
             words = before.rstrip()
@@ -121,8 +119,7 @@ class TextCalls:
             written = _begun_of(text)
             if any(begun.startswith(written) for begun in self._beginnings):
                 return len(text)
-        starts = (found.start() for found in _FIRST.finditer(text, max(0, len(text) - _MAX_MARK)))
-        cut = next((at for at in starts if text[at:] in _BEGUN_MARKS), len(text))
+        cut = _MARKS.begun_at(text)
         words = text[:cut].rstrip()
         if not words.endswith(_FENCE):
             words = words.rstrip("`")  # a fence may be sent in pieces

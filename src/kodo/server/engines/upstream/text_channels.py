@@ -1,8 +1,9 @@
-"""Text that holds more than the answer: ``<think>`` marks, and gpt-oss' channels.
+"""Text that holds more than the answer: ``<think>`` marks, gpt-oss' channels, and those of other models' messages.
 
 Servers without a parser for a model send its marks as they were written. They are recognised at the beginning of the
 text only, so that an answer about such marks stays whole. Sources: the templates of Qwen3 and DeepSeek, Gemini's
-``<thought>``, Magistral's ``[THINK]``, Kimi's and Seed-OSS' templates, and OpenAI's Harmony format.
+``<thought>``, Magistral's ``[THINK]``, the templates of Kimi, Seed-OSS, LongCat, MiniMax-M3, Hy3, K2 Horizon and Solar, and
+OpenAI's Harmony format.
 
 Some templates (DeepSeek-R1's, those of Qwen3's thinking models) open the thoughts in the prompt: the text begins with them,
 and only a closing mark tells. Where that may be, the text waits for the mark or the end of the answer.
@@ -12,7 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from kodo.server.engines.upstream.message_channels import (
+    CLOSINGS,
+    FORMATS,
+    ChannelSegment,
+    MessageChannels,
+    MessageFormat,
+)
 
 _THINK: Final = {
     "<think>": "</think>",
@@ -21,25 +30,33 @@ _THINK: Final = {
     "<seed:think>": "</seed:think>",
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
+    "<longcat_think>": "</longcat_think>",
+    "<mm:think>": "</mm:think>",
+    "<think:opensource>": "</think:opensource>",
+    "<ifm|think>": "</ifm|think>",
+    "<ifm|think_fast>": "</ifm|think_fast>",
+    "<ifm|think_faster>": "</ifm|think_faster>",
+    "<|think:start|>": "<|think:end|>",
 }
 _CHANNEL, _START, _MESSAGE = "<|channel|>", "<|start|>", "<|message|>"
 _CALL: Final = "to=functions."
 """A recipient right behind a role that the prompt has opened."""
-_OPENERS: Final = (*_THINK, *_THINK.values(), _CHANNEL, _START, _CALL)
+_OPENERS: Final = (*_THINK, *_THINK.values(), *FORMATS, _CHANNEL, _START, _CALL)
 """A closing mark, too: the thoughts before it were sent apart, or there are none."""
 _OPENER: Final = re.compile("|".join(re.escape(mark) for mark in _OPENERS))
 _MAX_OPENER: Final = max(len(mark) for mark in _OPENERS)
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
-_CLOSE: Final = re.compile("|".join(re.escape(mark) for mark in _THINK.values()))
-_MAX_CLOSE: Final = max(len(mark) for mark in _THINK.values())
+_CLOSERS: Final = (*_THINK.values(), *CLOSINGS)
+_CLOSE: Final = re.compile("|".join(re.escape(mark) for mark in _CLOSERS))
+_MAX_CLOSE: Final = max(len(mark) for mark in _CLOSERS)
 _FENCE: Final = "```"
 _QUOTED_BEFORE: Final = (" ", "\t", "`", '"', "'", "(")
 _QUOTED_BEHIND: Final = (" ", "\t", "`", '"', "'", ")", ".", ",", ";", ":", "!", "?")
 """A mark that is written about stands in a sentence. A model's own follows its last thought, and nothing is on its line
 but, with some models, the answer."""
 _THINKING_NAMES: Final = re.compile(
-    r"(?i)(?:^|[-_./: ])(?:r1|qwq|thinking|think|reasoner|reasoning)(?:$|[-_.:@ ])"
+    r"(?i)(?:^|[-_./: ])(?:r1|qwq|thinking|think|reasoner|reasoning|kimi-?k3|step-?3|minimax-?m2|solar-open2)(?:$|[-_.:@ ])"
 )
 
 
@@ -48,18 +65,14 @@ def may_open_thoughts(model: str) -> bool:
     return _THINKING_NAMES.search(model) is not None
 
 
-class ChannelSegment(NamedTuple):
-    """A piece of what the model wrote. ``call``: a call of the function named in ``text`` begins."""
-
-    kind: Literal["text", "reasoning", "call", "arguments"]
-    text: str
-
-
 class TextChannels:
-    """Splits the text of one answer. ``waits``: thoughts may come first that no mark opens."""
+    """Splits the text of one answer. ``waits``: thoughts may come first that no mark opens; ``envelope``: what may stand
+    around the text behind thoughts."""
 
-    def __init__(self, *, waits: bool = False) -> None:
-        self._mode: Literal["start", "unopened", "think", "plain", "harmony"] = "start"
+    def __init__(self, *, waits: bool = False, envelope: MessageFormat | None = None) -> None:
+        self._mode: Literal["start", "unopened", "think", "plain", "harmony", "message"] = "start"
+        self._envelope = envelope
+        self._message: MessageChannels | None = None
         self._waits = waits
         self._waiting: list[str] = []
         """The text so far, in the mode ``unopened``."""
@@ -88,6 +101,8 @@ class TextChannels:
         """What is certain so far."""
         if self.is_plain:
             return [ChannelSegment("text", text)] if text else []
+        if self._message is not None:
+            return list(self._message.feed(text))
         if self._mode == "unopened":
             return list(self._wait(text))
         self._pending += text
@@ -109,6 +124,8 @@ class TextChannels:
             segments = [*self._look(ended=True), *self.stop_waiting()]
             kept = not self.unopened and cut_in_thought
             return [ChannelSegment("reasoning", one.text) for one in segments] if kept else segments
+        if self._message is not None:
+            return list(self._message.flush())
         text, self._pending = self._pending, ""
         if not text:
             return []
@@ -122,35 +139,11 @@ class TextChannels:
 
     def _split(self) -> Iterator[ChannelSegment]:
         if self._mode == "start":
-            text = self._pending.lstrip()
-            found = _OPENER.match(text)
-            opener = None if found is None else found[0]
-            if opener is None:
-                if len(text) < _MAX_OPENER and any(mark.startswith(text) for mark in _OPENERS):
-                    return  # nothing but white space, or the beginning of a mark
-                if self._waits:
-                    self._mode, text, self._pending = "unopened", self._pending, ""
-                    yield from self._wait(text)
-                    return
-                self._mode = "plain"
-            elif opener in _THINK:
-                self._mode, self._close, self._trim = "think", _THINK[opener], True
-                self._pending = text[len(opener) :]
-            elif opener in _THINK.values():
-                self._mode, self._pending, self._trim = "plain", text[len(opener) :], True
-            else:
-                self._mode, self._pending = "harmony", text
+            yield from self._begin()
         if self._mode == "think":
-            if self._trim:  # line breaks behind the mark are not the model's thoughts
-                self._pending = self._pending.lstrip("\n")
-                self._trim = not self._pending
-            before, closed, after = self._pending.partition(self._close)
-            if closed:
-                if before.rstrip():
-                    yield ChannelSegment("reasoning", before.rstrip("\n"))
-                self._mode, self._pending, self._trim = "plain", after, True
-            else:
-                yield from self._certain("reasoning", (self._close,))
+            yield from self._think()
+        if self._mode == "message" and self._message is None and self._envelope is not None:
+            yield from self._divide(self._envelope, self._pending)
         if self._mode == "plain":
             text = self._pending.lstrip("\n") if self._trim else self._pending
             self._pending = ""
@@ -159,6 +152,42 @@ class TextChannels:
                 yield ChannelSegment("text", text)
         if self._mode == "harmony":
             yield from self._harmony()
+
+    def _begin(self) -> Iterator[ChannelSegment]:
+        """Look at the beginning of the text: it says what the rest is."""
+        text = self._pending.lstrip()
+        found = _OPENER.match(text)
+        opener = None if found is None else found[0]
+        if opener is None:
+            if len(text) < _MAX_OPENER and any(mark.startswith(text) for mark in _OPENERS):
+                return  # nothing but white space, or the beginning of a mark
+            if self._waits:
+                self._mode, text, self._pending = "unopened", self._pending, ""
+                yield from self._wait(text)
+                return
+            self._mode = "plain"
+        elif opener in _THINK:
+            self._mode, self._close, self._trim = "think", _THINK[opener], True
+            self._pending = text[len(opener) :]
+        elif opener in _THINK.values():
+            self._answer(text[len(opener) :])
+        elif opener in FORMATS:
+            yield from self._divide(FORMATS[opener], text)
+        else:
+            self._mode, self._pending = "harmony", text
+
+    def _think(self) -> Iterator[ChannelSegment]:
+        """Thoughts, up to the mark that closes them."""
+        if self._trim:  # line breaks behind the mark are not the model's thoughts
+            self._pending = self._pending.lstrip("\n")
+            self._trim = not self._pending
+        before, closed, after = self._pending.partition(self._close)
+        if closed:
+            if before.rstrip():
+                yield ChannelSegment("reasoning", before.rstrip("\n"))
+            self._answer(after)
+        else:
+            yield from self._certain("reasoning", (self._close,))
 
     def _wait(self, text: str) -> Iterator[ChannelSegment]:
         """More text of which it is not known whether it is thoughts."""
@@ -188,9 +217,23 @@ class TextChannels:
             self.unopened = True
             if thoughts.strip():
                 yield ChannelSegment("reasoning", thoughts.strip("\n"))
-            self._mode, self._pending, self._trim = "plain", behind, True
+            if found[0] in FORMATS:
+                yield from self._divide(FORMATS[found[0]], behind)
+                return
+            self._answer(behind)
             yield from self._split()
             return
+
+    def _answer(self, text: str) -> None:
+        """Thoughts are over: the answer begins with this text."""
+        self._mode = "plain" if self._envelope is None else "message"
+        self._pending, self._trim = text, True
+
+    def _divide(self, form: MessageFormat, text: str) -> Iterator[ChannelSegment]:
+        """What begins with this text is a message of this format."""
+        self._mode, self._pending = "message", ""
+        self._message = MessageChannels(form)
+        yield from self._message.feed(text)
 
     def _harmony(self) -> Iterator[ChannelSegment]:
         while self._pending:
