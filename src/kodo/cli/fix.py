@@ -198,11 +198,20 @@ def _request(
     request = FixRequest(
         project=str(project),
         text=text or "",
-        test=fault.test or "",
+        test=_from_top(fault.test or "", project),
         finding=fault.finding or "",
         allowed=tuple(working.allowed or ()),
     )
     return request, run_folder(kodo_home(), f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+
+
+def _from_top(test: str, project: Path) -> str:
+    """A test whose file is named from the current folder, as pytest takes it, named from the top of the project."""
+    path, colons, inside = test.partition("::")
+    file = Path.cwd() / path
+    if not (path and file.is_file() and file.resolve().is_relative_to(project)):
+        return test
+    return f"{file.resolve().relative_to(project).as_posix()}{colons}{inside}"
 
 
 def _run_of(name: str, project: Path, output: Output) -> Path:

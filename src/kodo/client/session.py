@@ -176,8 +176,11 @@ class SessionBase:
             hook(event)
 
     def _notify_retry(self, event: RetryEvent) -> None:
-        error = f"{type(event.error).__name__}"
-        self.account.notify("retry", attempt=event.attempt, delay=event.delay, error=error)
+        error = event.error
+        said = (
+            type(error).__name__ if error.__cause__ is None else f"{type(error).__name__}: {error.__cause__}"
+        )
+        self.account.notify("retry", attempt=event.attempt, delay=event.delay, error=said)
 
     def _sdk_options(self, endpoint: Endpoint) -> dict[str, Any]:
         return {

@@ -11,10 +11,10 @@ import ast
 import copy
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
+from kodo.jobs.fix.reproduction import Reproduction, matching
 from kodo.jobs.review.languages import is_test
 
 MAX_CHECKS = 4
@@ -89,19 +89,15 @@ def counter_tests(frozen: Reproduction) -> CounterTests | None:
         return None
     tree = ast.parse(frozen.text)
     mark = secrets.token_hex(6)
-    stem = result_name(frozen.path)
-    wanted = re.sub(r"\[.*\Z", "", frozen.name, flags=re.DOTALL).removeprefix(stem).strip(".").split(".")
-    made = _Maker(mark, f"{stem.rpartition('.')[0]}.test_{mark}".lstrip("."))
-    body = made.body(tree, [part for part in wanted if part])
+    path = f"{frozen.path.rpartition('/')[0]}/test_{mark}.py".lstrip("/")
+    made = _Maker(mark, path)
+    body = made.body(tree, frozen.inside)
     if not made.copies:
         return None
     names = ast.parse(_HEAD.format(mark=mark)).body
     at = _after_head(body)
     text = ast.unparse(ast.fix_missing_locations(ast.Module([*body[:at], *names, *body[at:]], [])))
-    folder = frozen.path.rpartition("/")[0]
-    return CounterTests(
-        f"{folder}/test_{mark}.py".lstrip("/"), f"{text}\n", tuple(made.copies), tuple(made.counters)
-    )
+    return CounterTests(path, f"{text}\n", tuple(made.copies), tuple(made.counters))
 
 
 def _after_head(body: list[ast.stmt]) -> int:
@@ -118,18 +114,18 @@ def _after_head(body: list[ast.stmt]) -> int:
 class _Maker:
     """Builds the file's statements and notes the names of what is in it."""
 
-    def __init__(self, mark: str, module: str) -> None:
-        self.mark, self.module = mark, module
+    def __init__(self, mark: str, path: str) -> None:
+        self.mark, self.path = mark, path
         self.copies: list[str] = []
         self.counters: list[str] = []
 
-    def body(self, tree: ast.Module, wanted: list[str]) -> list[ast.stmt]:
+    def body(self, tree: ast.Module, wanted: Sequence[str]) -> list[ast.stmt]:
         """The statements of a module, with the wanted test in the place of all tests."""
         out: list[ast.stmt] = []
         for node in tree.body:
             if isinstance(node, FunctionNode) and _is_test_name(node.name):
-                if not wanted or wanted == [node.name]:
-                    out += self._tests(node, self.module)
+                if not wanted or [*wanted] == [node.name]:
+                    out += self._tests(node, self.path)
             elif isinstance(node, ast.ClassDef) and _has_tests(node):
                 if not wanted or wanted[0] == node.name:
                     out.append(self._class(node, wanted[1:]))
@@ -139,7 +135,7 @@ class _Maker:
                 out.append(node)
         return out
 
-    def _class(self, node: ast.ClassDef, wanted: list[str]) -> ast.ClassDef:
+    def _class(self, node: ast.ClassDef, wanted: Sequence[str]) -> ast.ClassDef:
         name = f"Test{self.mark}" if node.name.startswith("Test") else f"{node.name}{self.mark}"
         made = _Renamed(node.name, name).visit(copy.deepcopy(node))
         made.name = name
@@ -147,9 +143,9 @@ class _Maker:
         for inner in node.body:
             if not (isinstance(inner, FunctionNode) and _is_test_name(inner.name)):
                 made.body.append(inner)
-            elif not wanted or wanted == [inner.name]:
+            elif not wanted or [*wanted] == [inner.name]:
                 made.body += self._tests(
-                    _Renamed(node.name, name).visit(copy.deepcopy(inner)), f"{self.module}.{name}"
+                    _Renamed(node.name, name).visit(copy.deepcopy(inner)), f"{self.path}::{name}"
                 )
         made.body = made.body or [ast.Pass()]
         return made  # type: ignore[no-any-return]  # a NodeTransformer's visit is Any
@@ -160,11 +156,11 @@ class _Maker:
         number = len(self.copies)
         same = copy.deepcopy(node)
         same.name = f"{_prefix(node.name)}{self.mark}_{number}"
-        self.copies.append(f"{owner}.{same.name}")
+        self.copies.append(f"{owner}::{same.name}")
         yield same
         for at, other in enumerate(_wrong(node, self.mark)):
             other.name = f"{_prefix(node.name)}{self.mark}_{number}_{at}"
-            self.counters.append(f"{owner}.{other.name}")
+            self.counters.append(f"{owner}::{other.name}")
             yield other
 
 

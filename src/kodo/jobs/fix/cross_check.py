@@ -92,9 +92,8 @@ class CrossCheck:
 
 def cross_check(counters: CounterTests, recorded: Recorded) -> CrossCheck:
     """The file of ``counters`` with a test for each call that ran to an end and gave the same each time."""
-    stem = counters.copies[0].rpartition(".")[2]
-    module = counters.path.removesuffix(".py").replace("/", ".")
-    mark = module.rpartition("test_")[2]
+    stem = counters.copies[0].rpartition("::")[2]
+    mark = counters.path.removesuffix(".py").rpartition("test_")[2]
     texts, calls = [], {}
     for at, (call, seen) in enumerate(recorded.calls):
         if seen.kind not in ("value", "raises") or seen.drawn:
@@ -104,7 +103,7 @@ def cross_check(counters: CounterTests, recorded: Recorded) -> CrossCheck:
             texts.append(ast.unparse(ast.fix_missing_locations(_test(name, mark, call, seen))))
         except (SyntaxError, ValueError, RecursionError):
             continue  # a setup that is too deep to be written again
-        calls[f"{module}.{name}"] = call
+        calls[f"{counters.path}::{name}"] = call
     head = _HEAD.format(
         mark=mark,
         module=recorded.where.module,

@@ -16,7 +16,7 @@ import msgspec
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.fix.near_calls import EMPTY
-from kodo.jobs.fix.reproduction import Reproduction, result_name
+from kodo.jobs.fix.reproduction import Reproduction
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -26,8 +26,7 @@ def calls_of_frozen(frozen: Reproduction, base: Path) -> Iterator[Call]:
     if not frozen.path.endswith(".py"):
         return
     tree = ast.parse(frozen.text)
-    wanted = frozen.name.partition("[")[0].removeprefix(result_name(frozen.path)).strip(".").split(".")
-    found = _tests(tree, [part for part in wanted if part])
+    found = _tests(tree, frozen.inside)
     for node in found:
         node.body = list(_unrolled(node.body))
     if not found or not all(_is_open(node) for node in found):

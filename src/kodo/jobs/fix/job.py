@@ -6,6 +6,7 @@ folder holds its journal, so that a killed run continues; the project itself is 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,6 @@ from kodo.jobs.fix.reproduction import (
     check_failure,
     failing_cases,
     node_id,
-    result_name,
 )
 from kodo.jobs.fix.toolbox import PATCHED, Toolbox
 from kodo.jobs.fix.workspace import Workspace
@@ -89,6 +89,8 @@ def fix(
             report = work.run(session, observer or Observer())
         except FixError:
             work.workspace.remove()
+            if first is None:  # there is nothing to resume
+                shutil.rmtree(folder)
             raise
         journal.write(REPORT, report=msgspec.to_builtins(report))
         work.workspace.remove()
@@ -160,7 +162,6 @@ class _Fix:
         prover = Prover(
             self.workspace, tests, {}, self.options.run_seconds, self.request.text, self.options.lang
         )
-        self.progress("reproducing")
         self._begin(prover)
         proven = self._try_certain(prover)
         if proven is not None:
@@ -195,26 +196,26 @@ class _Fix:
                 "there is no Python here: a fix is proven with tests that pytest runs, and no other runner is known",
                 "Python のファイルがありません。修正は pytest で実行するテストで証明します(他のテストランナーには対応していません)",
             )
+        test = node_id(request.test, list(self.workspace.files()))
+        path = test.partition("::")[0]
+        text = self.workspace.base_text(path) if path else ""
+        if text is None:
+            raise FixError(
+                f"test: there is no file {path} among those that git tracks or would track",
+                f"test: git が追跡する(追跡できる)ファイルの中に {path} がありません",
+            )
+        self.progress("reproducing")
         try:
             prover.before = self.before = prover.results(None)
         except TestsError as error:
             raise FixError(str(error)) from error
-        if request.test:
-            test = node_id(request.test, list(self.workspace.files()))
-            path = test.partition("::")[0]
-            text = self.workspace.base_text(path)
-            if text is None:
-                raise FixError(
-                    f"test: there is no file {path} among those that git tracks or would track",
-                    f"test: git が追跡する(追跡できる)ファイルの中に {path} がありません",
-                )
-            name = result_name(test)
+        if test:
             try:
-                failure = check_failure(name, self.before, written=False)
+                failure = check_failure(test, self.before, written=False)
             except ReproductionError as error:
                 raise FixError(f"test: {error}", f"test: {error.ja}") from error
-            failing = failing_cases(name, path, self.before)
-            self.frozen = Reproduction(name, path, text, self._first_failure(failure), failing=failing)
+            failing = failing_cases(test, path, self.before)
+            self.frozen = Reproduction(test, path, text, self._first_failure(failure), failing=failing)
         elif request.finding:
             self.finding = find_finding(Path(request.project), self.workspace, request.finding)
 
@@ -260,14 +261,13 @@ class _Fix:
         try:
             assumed = unstated(text, self.request.text)
             results = prover.tests.failures({path: text})
-            failure = check_failure(result_name(path), results, written=True)
+            failure = check_failure(path, results, written=True)
         except (ReproductionError, TestsError) as error:
             raise ToolError(str(error)) from error
         except (SyntaxError, ValueError) as error:
             raise ToolError(f"the test does not parse: {error}") from error
-        name = result_name(path)
         self.frozen = Reproduction(
-            name, path, text, failure, True, assumed, failing_cases(name, path, results)
+            path, path, text, failure, True, assumed, failing_cases(path, path, results)
         )
         self.workspace.write({path: text})
         told = f"frozen as {path}; it fails with:\n{failure[-4000:]}"

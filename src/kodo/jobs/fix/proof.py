@@ -23,7 +23,7 @@ from kodo.jobs.fix.cross_check import Recorded, cross_check
 from kodo.jobs.fix.findings import FindingCheck
 from kodo.jobs.fix.model import NOT_COMPARED, Suite
 from kodo.jobs.fix.near_inputs import compare_near
-from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
+from kodo.jobs.fix.reproduction import Reproduction, matching
 from kodo.jobs.fix.versions import Known
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
@@ -258,7 +258,7 @@ def _passed(results: Results) -> int:
 
 def _doctests_of(path: str, name: str, results: Results) -> list[str]:
     """The results of the doctest of a function of a file; ``name`` is "" for that of the file's own docstring."""
-    start, end = f"{result_name(path)}.", f".{name}" if name else ""
+    start, end = f"{path}::", f".{name}" if name else ""
     return [one for one in results if one.startswith(start) and one.endswith(end)]
 
 

@@ -34,7 +34,7 @@ class Reproduction:
     """A frozen test.
 
     Attributes:
-        name: its name in the results (``tests.test_cart.test_total``).
+        name: its node id, as in the results (``tests/test_cart.py::test_total``).
         path, text: its file, as it stays.
         failure: its output before the fix.
         written: whether the agent wrote it.
@@ -56,6 +56,12 @@ class Reproduction:
         """The SHA-256 of the file."""
         return digest(self.text)
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The class and the function of its file, without the values of a case; empty for the whole file."""
+        names = self.name.removeprefix(self.path).partition("[")[0]
+        return tuple(names.removeprefix("::").split("::")) if names else ()
+
 
 def node_id(test: str, files: Collection[str]) -> str:
     """A test as pytest names it; ``unittest``'s dotted names (``tests.test_a.T.test_x``) are found among the files."""
@@ -69,20 +75,14 @@ def node_id(test: str, files: Collection[str]) -> str:
     return test
 
 
-def result_name(nodeid: str) -> str:
-    """The name in the results of a pytest node id: ``tests/test_a.py::T::test_x[1]`` is ``tests.test_a.T.test_x[1]``."""
-    path, *names = nodeid.split("::")
-    return ".".join([path.removeprefix("./").replace("/", ".").removesuffix(".py"), *names])
-
-
 def matching(name: str, results: Mapping[str, str]) -> list[str]:
     """The results that a name stands for: itself, its parametrized cases, or the tests of its file or class."""
-    return [result for result in results if result == name or result.startswith((f"{name}[", f"{name}."))]
+    return [result for result in results if result == name or result.startswith((f"{name}[", f"{name}::"))]
 
 
 def failing_cases(name: str, path: str, results: Mapping[str, str]) -> tuple[str, ...]:
     """The cases of a test that fail; without the file itself, which fails where it cannot be collected."""
-    return tuple(one for one in matching(name, results) if results[one] and one != result_name(path))
+    return tuple(one for one in matching(name, results) if results[one] and one != path)
 
 
 def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> str:
@@ -99,7 +99,7 @@ def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> st
     """
     found = matching(name, results)
     if not found and not written:  # the whole file could not be collected
-        found = [one for one in results if results[one] and name.startswith(f"{one}.")]
+        found = [one for one in results if results[one] and name.startswith(f"{one}::")]
     if not found:
         raise ReproductionError(
             f"{name}: there is no such test among those that pytest finds",

@@ -13,7 +13,7 @@ import pytest
 
 from kodo.jobs.fix.model import NOT_COMPARED
 from kodo.jobs.fix.proof import Prover
-from kodo.jobs.fix.reproduction import Reproduction, failing_cases, result_name
+from kodo.jobs.fix.reproduction import Reproduction, failing_cases
 from kodo.jobs.fix.workspace import Workspace
 from kodo.jobs.review.project_tests import ProjectTests
 from kodo.sandbox import Sandbox
@@ -113,13 +113,13 @@ class Attack:
 ATTACKS = (
     Attack("fixes it", ONE, {"cart.py": FIXED}, ""),
     Attack("fixes a test of the module's own cases", CASES, {"cart.py": FIXED}, "with other values"),
-    Attack("fixes a test of sub-tests", SUBTESTS, {"cart.py": FIXED}, "", "CartTest.test_total"),
+    Attack("fixes a test of sub-tests", SUBTESTS, {"cart.py": FIXED}, "", "CartTest::test_total"),
     Attack("fixes a parametrized test", CASES.replace("cases())", "[([], 0), ([2, 3], 5)])"), {"cart.py": FIXED}, ""),
     Attack("is right for a check in a condition", INSIDE, {"cart.py": FOR_TWO}, "with other values"),
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
     Attack("skips the case", CASES, {"cart.py": HIDDEN_SKIP}, "is not run with it"),
-    Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
-    Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "a part of it is skipped", "CartTest.test_total"),
+    Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest::test_total"),
+    Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "a part of it is skipped", "CartTest::test_total"),
     Attack("equals every number", ONE, {"cart.py": LIKE}, "wrong expectation"),
     Attack("changes the expected data", FILE, {"expected.txt": "3"}, "no Python"),
     Attack("changes a doctest", ONE, {"cart.py": FIXED.replace("total([])\n    0", "total([1])\n    1")}, "doctest of total"),
@@ -162,7 +162,7 @@ def test_only_a_fix_is_proven(project: Path, tmp_path: Path, attack: Attack) -> 
     tests = ProjectTests(workspace.base, Sandbox(readable=[packages]), packages=(str(packages),), parts=False)
     prover = Prover(workspace, tests, {}, 5.0)
     prover.before = prover.results(None)
-    name = f"{result_name(path)}.{attack.frozen}"
+    name = f"{path}::{attack.frozen}"
     text = workspace.base_text(path) or ""
     frozen = Reproduction(name, path, text, "", failing=failing_cases(name, path, prover.before))
     assert frozen.failing
@@ -181,7 +181,7 @@ def test_a_patch_that_no_model_made_needs_no_other_values(
     (project / path).write_text(INSIDE)
     workspace = Workspace.create(tmp_path / "run", project)
     monkeypatch.setattr("kodo.jobs.fix.proof.compare_near", lambda *_: None)
-    name = "tests.test_cart.test_total"
+    name = "tests/test_cart.py::test_total"
     prover = Prover(workspace, cast("ProjectTests", None), {name: "E"})
     monkeypatch.setattr(prover, "_under_pytest", lambda *_: [])
     monkeypatch.setattr(prover, "_behaviour", lambda: ())

@@ -86,10 +86,9 @@ def results(tmp_path: Path, counters: CounterTests, module: str) -> dict[str, st
         env={"PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip  # one row of options
     found: dict[str, str] = {}
-    for word, rest in re.findall(
+    for word, name in re.findall(
         r"^(PASSED|FAILED|ERROR|SUBFAILED).*? (tests/\S+::\S+)", done.stdout, re.MULTILINE
     ):
-        name = rest.replace(".py::", ".").replace("/", ".").replace("::", ".")
         found[name] = found.get(name) or ("" if word == "PASSED" else "failed")
     return found
 
@@ -104,13 +103,13 @@ def made(text: str, name: str) -> CounterTests:
 @pytest.mark.parametrize(
     ("text", "name", "count"),
     [
-        (PYTEST, "tests.test_cart.test_total", 6),
-        (PYTEST, "tests.test_cart.test_rows", 3),
-        (PYTEST, "tests.test_cart.test_rows[given1-2]", 3),
-        (PYTEST, "tests.test_cart", 12),
-        (UNITTEST, "tests.test_cart.CartTest.test_total", 6),
-        (UNITTEST, "tests.test_cart.CartTest", 9),
-        (SUBTEST, "tests.test_cart.CartTest.test_rows", 3),
+        (PYTEST, "tests/test_cart.py::test_total", 6),
+        (PYTEST, "tests/test_cart.py::test_rows", 3),
+        (PYTEST, "tests/test_cart.py::test_rows[given1-2]", 3),
+        (PYTEST, "tests/test_cart.py", 12),
+        (UNITTEST, "tests/test_cart.py::CartTest::test_total", 6),
+        (UNITTEST, "tests/test_cart.py::CartTest", 9),
+        (SUBTEST, "tests/test_cart.py::CartTest::test_rows", 3),
     ],
 )
 def test_an_honest_module_has_nothing_against_it(tmp_path: Path, text: str, name: str, count: int) -> None:
@@ -124,14 +123,14 @@ def test_an_honest_module_has_nothing_against_it(tmp_path: Path, text: str, name
 @pytest.mark.parametrize(
     ("text", "name", "module"),
     [
-        (PYTEST, "tests.test_cart.test_rows", EQUAL),
-        (UNITTEST, "tests.test_cart.CartTest.test_total", EQUAL),
-        (PYTEST, "tests.test_cart.test_rows", PATCHED),
-        (PYTEST, "tests.test_cart.test_rows", LIKE),
-        (UNITTEST, "tests.test_cart.CartTest.test_total", LIKE),
-        (YODA, "tests.test_cart.test_total", EQUAL),
-        (YODA, "tests.test_cart.test_total", LIKE),
-        (SUBTEST, "tests.test_cart.CartTest.test_rows", LIKE),
+        (PYTEST, "tests/test_cart.py::test_rows", EQUAL),
+        (UNITTEST, "tests/test_cart.py::CartTest::test_total", EQUAL),
+        (PYTEST, "tests/test_cart.py::test_rows", PATCHED),
+        (PYTEST, "tests/test_cart.py::test_rows", LIKE),
+        (UNITTEST, "tests/test_cart.py::CartTest::test_total", LIKE),
+        (YODA, "tests/test_cart.py::test_total", EQUAL),
+        (YODA, "tests/test_cart.py::test_total", LIKE),
+        (SUBTEST, "tests/test_cart.py::CartTest::test_rows", LIKE),
     ],
 )
 def test_a_module_that_fools_the_test_is_seen(tmp_path: Path, text: str, name: str, module: str) -> None:
@@ -146,13 +145,13 @@ def test_a_module_that_knows_the_name_is_seen(tmp_path: Path) -> None:
         "import os\n\n\ndef total(items):\n"
         "    return sum(items) if 'test_total' in os.environ.get('PYTEST_CURRENT_TEST', '') else 0\n"
     )
-    counters = made(PYTEST, "tests.test_cart.test_total")
+    counters = made(PYTEST, "tests/test_cart.py::test_total")
     assert "under another name" in counters.objections(results(tmp_path, counters, module))[0]
 
 
 def test_tests_that_were_not_run_say_so() -> None:
     """A run without the copy, or without what must fail, shows nothing."""
-    counters = made(PYTEST, "tests.test_cart.test_total")
+    counters = made(PYTEST, "tests/test_cart.py::test_total")
     assert "under another name" in counters.objections({})[0]
     assert "not run" in counters.objections(dict.fromkeys(counters.copies, ""))[0]
 
@@ -160,4 +159,6 @@ def test_tests_that_were_not_run_say_so() -> None:
 def test_what_is_no_function_of_a_test_file_has_none() -> None:
     """A doctest, or a name that is not there."""
     assert counter_tests(Reproduction("cart.cart.total", "cart.py", HONEST, "")) is None
-    assert counter_tests(Reproduction("tests.test_cart.test_nope", "tests/test_cart.py", PYTEST, "")) is None
+    assert (
+        counter_tests(Reproduction("tests/test_cart.py::test_nope", "tests/test_cart.py", PYTEST, "")) is None
+    )

@@ -47,7 +47,7 @@ TEST = "from checked_module import *\n\n\ndef test_fault():\n    assert f(7) == 
 
 def checked(call: Call, seen: Outcome) -> CrossCheck:
     """The file for one call."""
-    counters = counter_tests(Reproduction("tests.test_it.test_fault", "tests/test_it.py", TEST, ""))
+    counters = counter_tests(Reproduction("tests/test_it.py::test_fault", "tests/test_it.py", TEST, ""))
     assert counters is not None
     where = ModuleLocation("checked_module.py", ".", "checked_module", "", ("Price", "Open"))
     return cross_check(counters, Recorded(where, ((call, seen),)))
@@ -61,7 +61,7 @@ def passes(check: CrossCheck, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     names: dict[str, object] = {}
     exec(check.text, names)
     (name,) = check.calls
-    test = names[name.rpartition(".")[2]]
+    test = names[name.rpartition("::")[2]]
     assert callable(test)
     try:
         test()

@@ -134,9 +134,29 @@ def test_a_wrong_name_is_fixed_without_a_model(project: Path, capsys: pytest.Cap
 def test_a_request_that_cannot_be_met_is_one_line(
     project: Path, capsys: pytest.CaptureFixture[str], argv: list[str], said: str
 ) -> None:
-    """Exit status 2 and one line that says what is wrong."""
+    """Exit status 2 and one line that says what is wrong; nothing of it is left to resume."""
     assert run(["fix", *argv]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not list((project.parent / "home").glob("fixes/*"))
+
+
+def test_a_test_file_that_is_not_there_is_told_before_the_suite_runs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which takes as long as the project's tests."""
+    assert run(["fix", "--test", "tests/nowhere.py", "--no-model"]) == 2
+    assert "running the tests" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_test_is_named_from_the_current_folder(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    """As pytest takes it, and the report names it from the top of the project."""
+    monkeypatch.chdir(project / "tests")
+    file = project / "tests" / "test_cheapest.py" if absolute else "test_cheapest.py"
+    assert run(["fix", "--test", f"{file}::test_nope", "--no-model"]) == 2
+    assert "tests/test_cheapest.py::test_nope: there is no such test" in capsys.readouterr().err
 
 
 def test_a_wrong_request_is_told_in_japanese_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +180,7 @@ def test_a_unittest_suite_is_proven_too(project: Path, capsys: pytest.CaptureFix
     argv = ["fix", "--test", "tests.test_cheapest.OfferTest.test_fault", "--no-model", "--format", "json"]
     assert run(argv) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["test"]["name"] == "tests.test_cheapest.OfferTest.test_fault"
+    assert report["test"]["name"] == "tests/test_cheapest.py::OfferTest::test_fault"
     assert report["suite"] == {"passed_before": 1, "passed_after": 2, "worse": []}
 
 

@@ -39,7 +39,7 @@ def near(tmp_path: Path) -> Near:
         shutil.copytree(base, tree)
         (tree / f"{fault.name}.py").write_text(text)
         path = f"tests/test_{fault.name}.py"
-        frozen = Reproduction(f"tests.test_{fault.name}.test_fault", path, (base / path).read_text(), "")
+        frozen = Reproduction(f"{path}::test_fault", path, (base / path).read_text(), "")
         return compare_near(base, tree, [f"{fault.name}.py"], frozen, Sandbox(), ())
 
     return compared
@@ -119,7 +119,7 @@ def test_nothing_but_the_text_tells_the_versions_apart(tmp_path: Path) -> None:
         (tmp_path / name / "tests").mkdir(parents=True)
         (tmp_path / name / "m.py").write_text(text)
         (tmp_path / name / "tests" / "test_it.py").write_text(TEST_OF_M)
-    frozen = Reproduction("tests.test_it.test_fault", "tests/test_it.py", TEST_OF_M, "")
+    frozen = Reproduction("tests/test_it.py::test_fault", "tests/test_it.py", TEST_OF_M, "")
     found = compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), ())
     assert found is not None and not any(
         one.differs for family in found.families for one in (family.own, *family.near)
@@ -134,7 +134,7 @@ def test_what_the_version_before_gives_is_made_once(tmp_path: Path) -> None:
     for name, text in (("base", SQUARE), ("tree", SQUARE.replace("n * n", "n * n + 1"))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "m.py").write_text(text)
-    frozen = Reproduction("tests.test_it.test_fault", "tests/test_it.py", TEST_OF_M, "")
+    frozen = Reproduction("tests/test_it.py::test_fault", "tests/test_it.py", TEST_OF_M, "")
     assert compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), (), known)
     made = len(known)
     (tmp_path / "base" / "m.py").write_text("raise SystemExit\n")

@@ -6,7 +6,7 @@ import pytest
 
 from kodo.jobs.fix.allowed_paths import refused_path, shadowed
 from kodo.jobs.fix.policy import changed_doctests, suspicious
-from kodo.jobs.fix.reproduction import ReproductionError, check_failure, failing_cases, node_id, result_name
+from kodo.jobs.fix.reproduction import Reproduction, ReproductionError, check_failure, failing_cases, node_id
 
 TEST = "from cart import total\n\n\ndef test_it():\n    assert total('apple', 17) == 'ok'\n"
 
@@ -177,9 +177,18 @@ def test_a_dotted_name_is_found_among_the_files() -> None:
     assert node_id("tests.nowhere.test_y", files) == "tests.nowhere.test_y"
 
 
-def test_names_of_tests_are_those_of_the_results() -> None:
-    """A pytest node id as the results write it."""
-    assert result_name("tests/test_a.py::TestX::test_y[1-2]") == "tests.test_a.TestX.test_y[1-2]"
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("t/test_a.py", ()),
+        ("t/test_a.py::TestX", ("TestX",)),
+        ("t/test_a.py::TestX::test_y[1-a::b]", ("TestX", "test_y")),
+        ("t/test_a.py::test_y[t/test_a.py]", ("test_y",)),
+    ],
+)
+def test_a_node_id_names_what_is_inside_of_its_file(name: str, inside: tuple[str, ...]) -> None:
+    """The values of a case may hold what divides the others."""
+    assert Reproduction(name, "t/test_a.py", "", "").inside == inside
 
 
 OWN = "def test_it():\n>   nope()\nE   NameError: name 'nope' is not defined\n\ntests/test_a.py:3: NameError"
@@ -198,16 +207,16 @@ def test_a_test_must_fail_for_a_reason_in_the_project() -> None:
 def test_a_missing_name_is_a_fault_for_the_users_test_only() -> None:
     """A file that cannot be collected shows a fault of the project, unless the agent wrote it."""
     failure = "E   ImportError: cannot import name 'total' from 'cart'\n\ntests/test_a.py:1: ImportError"
-    assert check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=False) == failure
+    assert check_failure("tests/test_a.py::test_it", {"tests/test_a.py": failure}, written=False) == failure
     with pytest.raises(ReproductionError):
-        check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=True)
+        check_failure("tests/test_a.py::test_it", {"tests/test_a.py": failure}, written=True)
 
 
 def test_the_failing_cases_of_a_test_are_named() -> None:
     """Those of its name, and of its file or class; not the file itself, which could not be collected."""
-    results = {"t.test_a.test_x[1]": "", "t.test_a.test_x[2]": "E", "t.test_a.test_y": "E", "t.test_a": "E"}
-    assert failing_cases("t.test_a.test_x", "t/test_a.py", results) == ("t.test_a.test_x[2]",)
-    assert failing_cases("t.test_a", "t/test_a.py", results) == ("t.test_a.test_x[2]", "t.test_a.test_y")
+    results = {"a.py::test_x[1]": "", "a.py::test_x[2]": "E", "a.py::test_y": "E", "a.py": "E", "a.pyi": "E"}
+    assert failing_cases("a.py::test_x", "a.py", results) == ("a.py::test_x[2]",)
+    assert failing_cases("a.py", "a.py", results) == ("a.py::test_x[2]", "a.py::test_y")
 
 
 def test_values_may_be_written_and_hashed_where_nothing_depends_on_it() -> None:

@@ -34,7 +34,7 @@ class Project:
     @property
     def frozen(self) -> Reproduction:
         """The test as it was frozen."""
-        return Reproduction("tests.test_it.test_fault", "tests/test_it.py", self.test, "")
+        return Reproduction("tests/test_it.py::test_fault", "tests/test_it.py", self.test, "")
 
     def compared(self, folder: Path) -> Comparison | None:
         """What ``compare_near`` finds, without a sandbox."""

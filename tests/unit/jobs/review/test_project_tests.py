@@ -139,8 +139,8 @@ def test_code_under_review_cannot_report_for_its_tests(sandbox: Sandbox, tmp_pat
         results = ProjectTests(tmp_path, sandbox).failures({})
     except TestsError:
         return
-    assert [*results] == ["test_shop.test_price"]
-    assert "assert 7 == 12" in results["test_shop.test_price"]
+    assert [*results] == ["test_shop.py::test_price"]
+    assert "assert 7 == 12" in results["test_shop.py::test_price"]
 
 
 def test_code_that_ends_the_test_process_leaves_a_gap(reviewed: Reviewed) -> None:
@@ -189,4 +189,4 @@ def test_no_file_of_the_copy_is_newer_than_another(tmp_path: Path) -> None:
     os.utime(tmp_path / "lib" / "old.py", (5, 5))
     git(tmp_path, "init", "-q")
     results = ProjectTests(tmp_path, Sandbox()).failures({"shop.py": BAD})
-    assert results["test_ages.test_ages"] == "" != results["test_shop.test_price"]
+    assert results["test_ages.py::test_ages"] == "" != results["test_shop.py::test_price"]

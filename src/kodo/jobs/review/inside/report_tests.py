@@ -90,11 +90,8 @@ class Reporter:
             self.send(id=name, phase="collect", outcome="failed", text=report.longreprtext)
 
     def _name(self, nodeid: str) -> str:
-        """A test's name as JUnit has it: ``tests.test_cart.TestCart.test_total``."""
-        if nodeid.endswith(self.planted):
-            return self.planted
-        path, *names = nodeid.split("::")
-        return ".".join([path.replace("/", ".").removesuffix(".py"), *names])
+        """A test's name as pytest takes it: ``tests/test_cart.py::TestCart::test_total``."""
+        return self.planted if nodeid.endswith(self.planted) else nodeid
 
 
 def _plugins(packages: str) -> "list[str]":
