@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from kodo.server.config import Settings
+from kodo.server.http.assistants.attachments import Attachments
 from kodo.server.http.assistants.manager import CANCEL as CANCEL_RUN
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
@@ -187,19 +188,6 @@ async def open_state(
         )
         stack.push_async_callback(batches.close)
         await batches.open()
-        runs = RunManager(
-            RunContext(
-                service=service,
-                store=store,
-                clock=clock,
-                ids=ids,
-                run_seconds=settings.run_seconds,
-                allows=keys.allows,
-            )
-        )
-        stack.push_async_callback(runs.close)
-        if settings.role != "worker":  # what drives a run takes the outputs of its tools
-            await runs.open()
         vector_stores = None
         if retrieval is not None:
             ingestion = IngestionContext(
@@ -209,6 +197,20 @@ async def open_state(
             vector_stores = VectorStoreManager(retrieval, store_files, ids)
             stack.push_async_callback(vector_stores.close)
             await vector_stores.open()
+        runs = RunManager(
+            RunContext(
+                service=service,
+                store=store,
+                clock=clock,
+                ids=ids,
+                run_seconds=settings.run_seconds,
+                attachments=Attachments(files, vector_stores),
+                allows=keys.allows,
+            )
+        )
+        stack.push_async_callback(runs.close)
+        if settings.role != "worker":  # what drives a run takes the outputs of its tools
+            await runs.open()
         if settings.role == "api":
             handing = supervise_every(
                 "work that was not handed over", HAND_OVER_SECONDS, partial(_hand_over_all, store, clock)

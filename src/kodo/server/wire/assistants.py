@@ -1,7 +1,7 @@
 """``/v1/assistants`` and ``/v1/threads`` as openai-python 3.54 has them (``client.beta``), version 2 of that API.
 
-Where the server does not run ``code_interpreter`` or ``file_search``, these tools and their resources are refused by name, in
-:mod:`kodo.server.http.assistants.request_translation`; attachments of messages always are.
+Where the server does not run ``code_interpreter`` or ``file_search``, these tools, their resources and attachments for them are
+refused by name, in :mod:`kodo.server.http.assistants.request_translation`.
 """
 
 from __future__ import annotations
@@ -254,6 +254,21 @@ class TextBlock(Wire, frozen=True, kw_only=True, tag="text"):
     text: TextValue
 
 
+class AttachedToSearch(StrictWire, frozen=True, kw_only=True, tag="file_search"):
+    """The file joins the vector store of the thread."""
+
+
+class AttachedToCode(StrictWire, frozen=True, kw_only=True, tag="code_interpreter"):
+    """Code of the thread's runs can read the file."""
+
+
+class Attachment(StrictWire, frozen=True, kw_only=True):
+    """A file that comes with a message, and the tools that it is for."""
+
+    file_id: FileId
+    tools: Annotated[tuple[AttachedToSearch | AttachedToCode, ...], Meta(max_length=2)] | None = None
+
+
 class CreateMessage(StrictWire, frozen=True, kw_only=True):
     """A message to add to a thread."""
 
@@ -261,6 +276,7 @@ class CreateMessage(StrictWire, frozen=True, kw_only=True):
     content: (
         MessageText | Annotated[tuple[TextParam | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
     )
+    attachments: Annotated[tuple[Attachment, ...], Meta(max_length=500)] | None = None
     metadata: Metadata | None = None
 
 
@@ -285,7 +301,7 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
     content: tuple[TextBlock | ImageUrlBlock, ...]
     assistant_id: str | None = None
     run_id: str | None = None
-    attachments: tuple[dict[str, Any], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     metadata: dict[str, str] | None = None
 
 

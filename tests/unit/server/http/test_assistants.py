@@ -816,7 +816,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         "threads",
         {"messages": [{"role": "user", "content": "x", "attachments": [{}]}]},
-        "messages[0].attachments",
+        "messages[0].attachments[0].file_id",
     ),
     ("threads", {"messages": 5}, "messages"),
     ("threads", {"tool_resources": {"code_interpreter": {}}}, "tool_resources"),
@@ -825,7 +825,21 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("messages", {"role": "user", "content": []}, "content"),
     ("messages", {"role": "user", "content": ""}, "content"),
     ("messages", {"role": "user", "content": [{"type": "text", "text": ""}]}, "content[0].text"),
-    ("messages", {"role": "user", "content": "x", "attachments": [{"file_id": "f"}]}, "attachments"),
+    ("messages", {"role": "user", "content": "x", "attachments": [{"tools": []}]}, "attachments[0].file_id"),
+    (
+        "messages",
+        {"role": "user", "content": "x", "attachments": [{"file_id": "f", "tools": [{"type": "browser"}]}]},
+        "attachments[0].tools[0].type",
+    ),
+    (
+        "messages",
+        {
+            "role": "user",
+            "content": "x",
+            "attachments": [{"file_id": "f", "tools": [{"type": "code_interpreter"}]}],
+        },
+        "attachments[0].tools[0].type",
+    ),
     ("runs", {}, "assistant_id"),
     ("runs", {"nonsense": 1}, "nonsense"),
     ("runs", {"thread": {}}, "thread"),

@@ -205,8 +205,8 @@ async def test_code_is_a_step_with_its_outputs(tmp_path: Path) -> None:
     }
 
 
-async def test_resources_can_be_changed_and_attachments_are_refused(tmp_path: Path) -> None:
-    """On assistants and threads; an attachment is a 400 that says what to do."""
+async def test_resources_can_be_changed(tmp_path: Path) -> None:
+    """On assistants and threads; a store is brought along by something new only."""
     async with standing_in(tmp_path, StandIn()) as server:
         api, made = await assistant(server)
         other: Any = {"file_search": {"vector_store_ids": ["vs_b"]}}
@@ -215,9 +215,6 @@ async def test_resources_can_be_changed_and_attachments_are_refused(tmp_path: Pa
         thread = await api.threads.create()
         changed = await api.threads.update(thread.id, tool_resources=other)
         assert changed.tool_resources.file_search.vector_store_ids == ["vs_b"]
-        attached: Any = [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]
-        with pytest.raises(openai.BadRequestError, match="vector store"):
-            await api.threads.messages.create(thread.id, role="user", content="x", attachments=attached)
         for change in (
             api.assistants.update(made.id, tool_resources=NEW),
             api.threads.update(thread.id, tool_resources=NEW),

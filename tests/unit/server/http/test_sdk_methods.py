@@ -78,7 +78,6 @@ REFUSED: Final = {
     "responses.compact": {"image"},
     "responses.input_tokens.count": {"personality"},
     "chat.completions.create": {"audio", "moderation"},
-    "beta.threads.messages.create": {"attachments"},
 }
 """What is known and not honoured; the next test asks for each."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.attachments import attaches_to_search
 from kodo.server.http.assistants.defaults import shown_thread, with_sampling
 from kodo.server.http.assistants.documents import AskedSampling, StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
@@ -128,22 +129,59 @@ class RunManager:
                 await self._check_idle(owner, thread_id)
                 raise
 
-    async def create_thread(self, owner: str, body: wire.CreateThread) -> wire.Thread:
-        """Create a thread with its initial messages."""
+    async def create_thread(self, owner: str, body: wire.CreateThread, param: str = "") -> wire.Thread:
+        """Create a thread with its initial messages. ``param``: in front of the names of its fields, in errors."""
         now = self._context.clock.now()
-        thread = wire.Thread(
-            id=self._context.ids.new("thread"),
-            created_at=int(now),
-            metadata=dict(body.metadata or {}),
-            tool_resources=body.tool_resources,
+        attached = self._context.attachments.attached(
+            owner, body.tool_resources, body.messages, f"{param}messages[{{}}]."
         )
-        await self._context.store.put_document(
-            documents.new_document(documents.THREAD, owner, thread, at=now)
-        )
+        async with attached as resources:
+            thread = wire.Thread(
+                id=self._context.ids.new("thread"),
+                created_at=int(now),
+                metadata=dict(body.metadata or {}),
+                tool_resources=resources,
+            )
+            await self._context.store.put_document(
+                documents.new_document(documents.THREAD, owner, thread, at=now)
+            )
         await documents.build_messages(
             self._context.ids, self._context.clock.now(), owner, thread.id, body.messages
         ).add(self._context.store)
         return thread
+
+    async def add_message(self, owner: str, thread_id: str, body: wire.CreateMessage) -> wire.ThreadMessage:
+        """Add a message to a thread, with its files.
+
+        Raises:
+            NotFound: the thread or a file does not exist.
+            InvalidRequest: a run is active on the thread, or a file cannot join it.
+        """
+        async with self.idle_thread(owner, thread_id):
+            await self._attach(owner, thread_id, [body], "")
+            new = documents.build_messages(
+                self._context.ids, self._context.clock.now(), owner, thread_id, [body]
+            )
+            (message,) = await new.add(self._context.store)
+        return message
+
+    async def _attach(
+        self, owner: str, thread_id: str, messages: Sequence[wire.CreateMessage], param: str
+    ) -> wire.ToolResources | None:
+        """Add the files of new messages to a thread; what its tools work on then."""
+
+        async def change() -> wire.ToolResources | None:
+            store = self._context.store
+            row = await documents.get_document(store, documents.THREAD, owner, thread_id)
+            thread = msgspec.json.decode(row.body, type=wire.Thread)
+            known = thread.tool_resources
+            async with self._context.attachments.attached(owner, known, messages, param) as resources:
+                if resources != known:
+                    thread = msgspec.structs.replace(thread, tool_resources=resources)
+                    await documents.update_document(store, row, thread)
+            return resources
+
+        return await retry_conflicts(change)
 
     async def delete_thread(self, owner: str, thread_id: str) -> None:
         """Delete a thread with its messages and runs; stop a run that is active on it. Raises ``NotFound``."""
@@ -193,6 +231,11 @@ class RunManager:
         assistant = msgspec.json.decode(row.body, type=wire.Assistant)
         now, lifetime = self._context.clock.now(), self._context.run_seconds
         resources = await self._resources(owner, body, assistant, thread_id)
+        additional = getattr(body, "additional_messages", None) or ()
+        thread_body = getattr(body, "thread", None) or wire.CreateThread()
+        joining = (*additional, *(thread_body.messages if thread_id is None else ()))
+        if attaches_to_search(joining) and not resources.vector_store_ids:
+            resources = msgspec.structs.replace(resources, vector_store_ids=("vs_of_the_thread",))
         new = request_translation.build_run(
             body, assistant, thread_id or "thread", self._context.ids.new("run"), now, lifetime
         )
@@ -208,17 +251,15 @@ class RunManager:
         new = with_sampling(new, self._context.service.models)
         events: list[RunEvent] = []
         if thread_id is None:
-            thread_body = getattr(body, "thread", None) or wire.CreateThread()
-            thread = await self.create_thread(owner, thread_body)
+            thread = await self.create_thread(owner, thread_body, "thread.")
             events.append(("thread.created", shown_thread(thread)))
             thread_id = thread.id
         async with self.idle_thread(owner, thread_id):
+            of_thread = await self._attach(owner, thread_id, additional, "additional_messages[{}].")
+            given = body.tool_resources if isinstance(body, wire.CreateThreadAndRun) else None
+            resources = run_resources(given or assistant.tool_resources, of_thread)
             messages = documents.build_messages(
-                self._context.ids,
-                self._context.clock.now(),
-                owner,
-                thread_id,
-                getattr(body, "additional_messages", None) or (),
+                self._context.ids, self._context.clock.now(), owner, thread_id, additional
             )
             last = (
                 messages.items[-1].id

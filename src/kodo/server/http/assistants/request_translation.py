@@ -62,25 +62,23 @@ def _checked(raw: Mapping[str, Any], path: str, hosted: Collection[str]) -> dict
         raise _unsupported(f"{path}tool_choice.type", f"tools of type '{kind}'")
     for name in ("messages", "additional_messages"):
         if isinstance(body.get(name), list):
-            body[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(body[name])]
-    return _message(body, path) if "role" in body else body
+            for number, message in enumerate(_mappings(body[name])):
+                _check_message(message, f"{path}{name}[{number}].", hosted)
+    if "role" in body:
+        _check_message(body, path, hosted)
+    return body
 
 
-def _message(raw: Any, path: str) -> Any:
-    if not isinstance(raw, Mapping):
-        return raw
-    message = dict(raw)
-    if message.pop("attachments", None):
-        raise BadBody(
-            f"Unsupported: '{path}attachments': put the files into a vector store, or into tool_resources.",
-            f"{path}attachments",
-            "unsupported_parameter",
-        )
+def _check_message(message: Mapping[str, Any], path: str, hosted: Collection[str]) -> None:
+    for number, attachment in enumerate(_mappings(message.get("attachments"))):
+        for index, tool in enumerate(_mappings(attachment.get("tools"))):
+            if tool.get("type") in _HOSTED_TOOLS and tool["type"] not in hosted:
+                where = f"{path}attachments[{number}].tools[{index}].type"
+                raise _unsupported(where, f"attachments for '{tool['type']}'")
     for index, part in enumerate(_mappings(message.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
             raise BadBody("Images by file id are not supported.", where, "unsupported_content")
-    return message
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
@@ -113,6 +111,7 @@ def translate_message(
         thread_id=thread_id,
         role=message.role,
         content=tuple(_content_block(part) for part in content),
+        attachments=message.attachments or (),
         metadata=dict(message.metadata or {}),
     )
 

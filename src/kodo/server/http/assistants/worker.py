@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.attachments import Attachments
 from kodo.server.http.assistants.documents import StoredRun, ThreadStore
 from kodo.server.http.assistants.event_translation import (
     RunEnd,
@@ -63,6 +64,9 @@ logger = logging.getLogger(__name__)
 
 _STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, WAITING))
 """Events that end a stream."""
+_INDEX_POLL_SECONDS: Final = 0.1
+_INDEX_LOOKS: Final = 600
+"""A turn waits a minute for the thread's files to be indexed, as the hosted API did."""
 _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
 
@@ -81,6 +85,7 @@ class RunContext:
     ids: Ids
     run_seconds: float
     """Life of a run; one that is not over by then expires."""
+    attachments: Attachments
     allows: Callable[[str, str | None], Awaitable[bool]]
     """Whether work of an owner, accepted from a key, may still run."""
 
@@ -249,6 +254,7 @@ class RunWorker:
             resources=self._stored.resources,
             hosted=self._service.tools,
         )
+        await self._await_index()
         context = await self._thread_context(request)
         if context is None:
             return RunEnd(status="incomplete", limit="max_prompt_tokens")
@@ -271,6 +277,17 @@ class RunWorker:
                 for run_event in translator.translate(event):
                     await self._store_and_publish(run_event)
         return await self._store_turn(response, translator)
+
+    async def _await_index(self) -> None:
+        """Wait for files that were attached to the thread a moment ago: a search would not find them."""
+        if not any(isinstance(tool, wire.AssistantFileSearch) for tool in self.run.tools):
+            return
+        row = await documents.get_document(self._store, documents.THREAD, self.owner, self.run.thread_id)
+        resources = msgspec.json.decode(row.body, type=wire.Thread).tool_resources
+        for _ in range(_INDEX_LOOKS):
+            if self._requested_end or not await self._context.attachments.indexing(self.owner, resources):
+                return
+            await asyncio.sleep(_INDEX_POLL_SECONDS)
 
     async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
         """Return the part of the thread that the model receives; None if not even its last item fits

@@ -22,12 +22,8 @@ from kodo.server.wire import assistants as wire
 async def create(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages``; refused while a run is active on the thread."""
     state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
-    body = request_translation.parse_body(await json_body(request), wire.CreateMessage)
-    async with state.runs.idle_thread(owner, thread_id):
-        (message,) = await documents.build_messages(
-            state.ids, state.clock.now(), owner, thread_id, [body]
-        ).add(state.store)
-    return json_response(message)
+    body = request_translation.parse_body(await json_body(request), wire.CreateMessage, state.service.tools)
+    return json_response(await state.runs.add_message(owner, thread_id, body))
 
 
 async def list_messages(request: Request) -> Response:
