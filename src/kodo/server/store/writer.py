@@ -1,4 +1,8 @@
-"""The one thread that writes to SQLite: group commit with a savepoint around each write.
+"""The one thread that writes to SQLite: group commit, and a savepoint around each write where one of them fails.
+
+A savepoint costs a copy of every page that a write is the first to touch, and with some writes in one transaction these
+copies go to a file of their own. So the writes of a transaction run without any, and again with one each where one has
+failed.
 
 This module knows no table.
 """
@@ -60,16 +64,8 @@ class Writer(GroupWriter[SqliteConnection]):
         if self._lost is not None:
             return [WriteOutcome(job.future, error=self._lost) for job in jobs]
         try:
-            self._begin(full=any(job.durable for job in jobs))
-            try:
-                outcomes = [self._step(job) for job in jobs]
-                if self._put_off and self._add_up is not None:
-                    self._add_up(self._connection, self._put_off)
-                    self._put_off.clear()
-            except Exception:
-                if len(jobs) == 1:
-                    raise
-                self._rollback()
+            outcomes = self._run(jobs)
+            if outcomes is None:
                 return [outcome for job in jobs for outcome in self._commit(slot, [job])]
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - raised in the callers that await the jobs; this thread is the only one
@@ -94,6 +90,27 @@ class Writer(GroupWriter[SqliteConnection]):
             except sqlite3.Error as error:
                 logger.error("what is not in the database yet could not be brought there: %s", error)
 
+    def _run(self, jobs: Sequence[WriteJob[SqliteConnection]]) -> list[WriteOutcome] | None:
+        """Begin a transaction and run the jobs in it; None: one of them broke it, and it is rolled back.
+
+        Raises:
+            Exception: what the only job raised, or there can be no transaction.
+        """
+        for step in (self._step, self._step_in_savepoint):
+            self._begin(full=any(job.durable for job in jobs))
+            try:
+                outcomes = [step(job) for job in jobs]
+                if self._put_off and self._add_up is not None:
+                    self._add_up(self._connection, self._put_off)
+                    self._put_off.clear()
+            except Exception:
+                if len(jobs) == 1:
+                    raise
+                self._rollback()
+            else:
+                return outcomes
+        return None
+
     def _begin(self, *, full: bool) -> None:
         if full != self._full:
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -101,6 +118,10 @@ class Writer(GroupWriter[SqliteConnection]):
         self._connection.execute("BEGIN IMMEDIATE")
 
     def _step(self, job: WriteJob[SqliteConnection]) -> WriteOutcome:
+        return WriteOutcome(job.future, job.work(self._connection))
+
+    def _step_in_savepoint(self, job: WriteJob[SqliteConnection]) -> WriteOutcome:
+        """A job that fails is taken back alone."""
         before = len(self._put_off)
         self._connection.execute("SAVEPOINT job")
         try:

@@ -261,3 +261,17 @@ async def test_what_cannot_be_added_up_fails_its_own_write_alone(
     reader = connections.open_reader(tmp_path)
     assert sorted(reader.execute("SELECT number FROM numbers").fetchall()) == [(1,), (2,)]
     reader.close()
+
+
+async def test_writes_that_succeed_take_no_savepoint(bench: Bench) -> None:
+    """Only where one of them fails are all run again, each with one of its own."""
+    for works, savepoints in (([insert(0), insert(1)], 0), ([insert(2), refuse, insert(3)], 3)):
+        bench.released.clear()
+        held = await bench.hold()
+        tasks = [asyncio.create_task(bench.writer.run(work)) for work in works]
+        await asyncio.sleep(0)
+        bench.released.set()
+        await held
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert bench.statements.count("SAVEPOINT job") == savepoints
+    assert bench.numbers() == [0, 1, 2, 3]
