@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import urllib.parse
 from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from kodo.server.http.connection_pool import Phase, PooledConfig
 from kodo.server.http.departure import KEY as DEPARTURE
 from kodo.server.http.departure import Departure
+from kodo.server.http.exchange import Exchange
 
 MAX_DISCARDED_BYTES: Final = 64 * 2**20
 """Bytes of a body that are read over after its answer was sent, before the connection is closed."""
@@ -84,7 +86,6 @@ class HttpConnection(HttpToolsProtocol):
         """As uvicorn's, with limits and with errors in the envelope."""
         if self.transport.is_closing():
             return
-        self._unset_keepalive_if_required()
         if self.phase is Phase.IDLE:
             self._enter(Phase.HEAD, self._limits.header_seconds)
         self._received_body_bytes = 0
@@ -174,10 +175,39 @@ class HttpConnection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The headers are whole."""
+        """The headers are whole: as uvicorn's, with an :class:`Exchange`."""
         self._enter(Phase.BODY, self._limits.body_seconds)
         self._head_bytes = 0  # of the trailers, from here on
-        super().on_headers_complete()
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (urllib.parse.unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        before = self._request
+        self.cycle = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -194,10 +224,17 @@ class HttpConnection(HttpToolsProtocol):
             self._enter(Phase.BUSY, None)
 
     def on_response_complete(self) -> None:
-        """The answer was sent. Where it was sent before the end of the body, the rest is read over."""
+        """The answer was sent. Where it was sent before the end of the body, the rest is read over.
+
+        uvicorn sets a timer here for a connection that stays unused; its phase has a deadline already.
+        """
         if self._departures:
             self._departures.popleft()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         if self.phase is Phase.BUSY and not self.pipeline and self._answered:
             self._enter(Phase.IDLE, self._limits.idle_seconds)
 
