@@ -7,6 +7,7 @@ nothing is left out, and the rest of the answer stays.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -31,13 +32,6 @@ class UpstreamDelta(Struct, frozen=True):
     reasoning_details: list[Any] | None = None
     tool_calls: list[CallPart] | CallPart | None = None
     function_call: FunctionDelta | None = None
-
-    @property
-    def only_text(self) -> str:
-        """The text, where that is all that it has, as in nearly every delta; else empty."""
-        if not isinstance(self.content, str) or self.reasoning_content or self.reasoning or self.tool_calls:
-            return ""
-        return "" if self.reasoning_details or self.function_call or self.refusal else self.content
 
 
 class UpstreamChoice(Struct, frozen=True):
@@ -86,7 +80,44 @@ def only_text(chunk: UpstreamChunk | dict[str, Any]) -> str:
     choice = chunk.choices[0]
     if choice.index or choice.delta is None or choice.finish_reason or choice.logprobs or choice.usage:
         return ""
-    return "" if choice.error or choice.stop_reason or choice.matched_stop else choice.delta.only_text
+    return "" if choice.error or choice.stop_reason or choice.matched_stop else text_of_delta(choice.delta)
+
+
+def text_of_delta(delta: UpstreamDelta) -> str:
+    """The text of a delta that has nothing else; else empty."""
+    if not isinstance(delta.content, str) or delta.reasoning_content or delta.reasoning or delta.tool_calls:
+        return ""
+    return "" if delta.reasoning_details or delta.function_call or delta.refusal else delta.content
+
+
+def decode_together(batch: Sequence[bytes]) -> Sequence[UpstreamChunk | bytes]:
+    """Events that arrived together, as chunks where each of them is one and nothing else; otherwise as they came."""
+    end = len(batch) - 1 if batch[-1] == b"[DONE]" else len(batch)
+    if end < 2:
+        return batch
+    try:
+        chunks = _CHUNK.decode_lines(b"\n".join(batch[:end]))
+    except (ValueError, RecursionError):
+        return batch
+    if len(chunks) != end or any(chunk.error for chunk in chunks):
+        return batch
+    return [*chunks, *batch[end:]]
+
+
+def join_texts(chunks: Sequence[UpstreamChunk | bytes]) -> Sequence[UpstreamChunk | bytes | str]:
+    """The same with the texts of neighbours joined that have nothing else."""
+    joined: list[UpstreamChunk | bytes | str] = []
+    texts: list[str] = []
+    for chunk in chunks:
+        text = "" if isinstance(chunk, bytes) else only_text(chunk)
+        if text:
+            texts.append(text)
+            continue
+        if texts:
+            joined.append("".join(texts))
+            texts = []
+        joined.append(chunk)
+    return joined if not texts else [*joined, "".join(texts)]
 
 
 def decode_chunks(data: bytes) -> list[UpstreamChunk | dict[str, Any]]:

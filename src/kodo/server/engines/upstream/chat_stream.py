@@ -8,7 +8,7 @@ asked for.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,10 @@ from kodo.server.engines.upstream.chat_chunk import (
     UpstreamChunk,
     UpstreamDelta,
     decode_chunks,
+    decode_together,
+    join_texts,
     only_text,
+    text_of_delta,
 )
 from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.error_translation import failed_in_answer, not_an_answer
@@ -133,12 +136,25 @@ class ChatStream:
             return True
         return False if self._characters and self._reason == "stop" else None
 
-    def feed(self, data: bytes) -> list[EngineEvent]:
-        """The events that one event of the server stands for.
+    def decode(self, batch: Sequence[bytes]) -> Sequence[UpstreamChunk | bytes | str]:
+        """The events that arrived together, as chunks where they are; texts that nobody reads yet are joined."""
+        if len(batch) < 2:
+            return batch
+        chunks = decode_together(batch)
+        return join_texts(chunks) if self._whole else chunks
+
+    def feed(self, data: UpstreamChunk | bytes | str) -> list[EngineEvent]:
+        """The events that one event of the server stands for; a ``str`` is the text of several.
 
         Raises:
             EngineFailed, InvalidRequest: it is an error, or no chunk of an answer.
         """
+        if isinstance(data, UpstreamChunk):
+            return self._feed([data])
+        if isinstance(data, str):
+            self._begun = True
+            self._texts.append(data)
+            return []
         if data[:1] != b"{" and data.strip() == b"[DONE]":
             self.done = True
             return []
@@ -146,6 +162,9 @@ class ChatStream:
             chunks = decode_chunks(data)
         except NotJson as error:
             raise not_an_answer(data, self._secrets) from error
+        return self._feed(chunks)
+
+    def _feed(self, chunks: Sequence[UpstreamChunk | dict[str, Any]]) -> list[EngineEvent]:
         if self._whole and len(chunks) == 1 and (text := only_text(chunks[0])):
             self._begun = True
             self._texts.append(text)
@@ -214,7 +233,7 @@ class ChatStream:
             return []  # some servers end with the whole message once more
         if choice.logprobs is not None:
             self._logprobs += _read_logprobs(choice.logprobs)
-        if self._is_plain and (text := delta.only_text) and self._hands_on(text):
+        if self._is_plain and (text := text_of_delta(delta)) and self._hands_on(text):
             self._characters += len(text)
             return [TextDelta(text=text)]
         return list(self._read(delta))

@@ -7,7 +7,7 @@ that call is done. Reasoning keeps the server's id and its encrypted content, wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from secrets import token_hex
 from typing import Any, Final
 
@@ -100,6 +100,10 @@ class ResponsesStream:
     def unknown_calls(self) -> list[UnknownCall]:
         """Calls of tools that were not offered, and nothing else called."""
         return [] if self._calls else self._unknown
+
+    def decode(self, batch: Sequence[bytes]) -> Sequence[bytes]:
+        """Each of the events is read by itself."""
+        return batch
 
     def feed(self, data: bytes) -> list[EngineEvent]:
         """The events that one event of the server stands for.
