@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -45,6 +44,7 @@ from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.limits import SHARE_SECONDS, Limits, RequestLimits, Ticket
 from kodo.server.http.metrics import Metrics
+from kodo.server.http.random_ids import RandomIds
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
@@ -73,7 +73,6 @@ logger = logging.getLogger(__name__)
 __all__ = ["build_app", "open_state"]
 
 
-ID_BYTES: Final = 24
 HAND_OVER_SECONDS: Final = 10.0
 """How often a server that runs nothing in the background looks for work that it has all the same, and how old that is at least."""
 
@@ -84,21 +83,6 @@ class SystemClock:
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
-
-
-class RandomIds:
-    """Ids of 192 random bits. An id is not a key, but it cannot be guessed either."""
-
-    def __init__(self) -> None:
-        self._random = b""
-        """Of the system's, some at a time: each call of it costs more than the rest of an id."""
-
-    def new(self, prefix: str) -> str:
-        """A fresh ``<prefix>_<hex>``."""
-        if not self._random:
-            self._random = secrets.token_bytes(64 * ID_BYTES)
-        bits, self._random = self._random[:ID_BYTES], self._random[ID_BYTES:]
-        return f"{prefix}_{bits.hex()}"
 
 
 @asynccontextmanager

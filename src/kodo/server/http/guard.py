@@ -8,7 +8,6 @@ is not allowed, such as a name that was rebound to 127.0.0.1 (DNS rebinding).
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from kodo.server.http.bodies import CHECK
 from kodo.server.http.errors import UnknownUrl, UnsupportedMediaType, error_response
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.metrics import Metrics
+from kodo.server.http.random_ids import random_hex
 from kodo.server.lifecycle.errors import PermissionDenied, ServiceError
 from kodo.server.wire.echo import shorten_param
 
@@ -56,7 +56,7 @@ class RequestId:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        request_id = f"req_{secrets.token_hex(16)}"
+        request_id = f"req_{random_hex(16)}"
         tag = request_id.encode()
         scope.setdefault("state", {})["request_id"] = request_id
         path: str = scope["path"]

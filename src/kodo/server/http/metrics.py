@@ -6,18 +6,15 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from kodo.server.http.tally import Tally
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import HasTargets, Usage
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-
-
-M = TypeVar("M", Counter, Histogram)
 
 
 class Metrics:
@@ -25,38 +22,37 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._children: dict[tuple[Any, ...], Any] = {}
-        self._requests = Counter(
+        self._requests = Tally(
             "kodo_http_requests",
             "HTTP requests, by route and status.",
             ("route", "status"),
-            registry=self.registry,
+            self.registry,
         )
-        self._responses = Counter(
+        self._responses = Tally(
             "kodo_responses",
             "Responses that ended, by model and status.",
             ("model", "status"),
-            registry=self.registry,
+            self.registry,
         )
-        self._tokens = Counter(
+        self._tokens = Tally(
             "kodo_tokens",
             "Tokens, by model and kind: input, cached (a part of input), output.",
             ("model", "kind"),
-            registry=self.registry,
+            self.registry,
         )
-        self._skipped = Counter(
+        self._skipped = Tally(
             "kodo_skipped_tools",
             "Hosted tools that were left out of a mixed list, by type.",
             ("type",),
-            registry=self.registry,
+            self.registry,
         )
-        self._unenforced = Counter(
+        self._unenforced = Tally(
             "kodo_unenforced_keywords",
             "Keywords of tool schemas that were not enforced, by keyword.",
             ("keyword",),
-            registry=self.registry,
+            self.registry,
         )
-        self._unenforced.labels("pattern")  # there from the start, at zero
+        self._unenforced.add("pattern", amount=0)  # there from the start, at zero
         self._tool_calls = Histogram(
             "kodo_tool_call_seconds",
             "Calls of tools that the server ran, by type and outcome: done, failed, timeout, interrupted.",
@@ -72,6 +68,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._first_of: dict[str, Histogram] = {}
 
     def watch(self, models: Mapping[str, Backend]) -> None:
         """Also report the queues and engines of these models."""
@@ -85,17 +82,17 @@ class Metrics:
 
     def request(self, route: str, status: int) -> None:
         """Count an HTTP request."""
-        self._child(self._requests, route, str(status)).inc()
+        self._requests.add(route, str(status))
 
     def skipped(self, tools: Iterable[str]) -> None:
         """Count the types of tool that were left out of a request."""
         for kind in tools:
-            self._skipped.labels(kind).inc()
+            self._skipped.add(kind)
 
     def unenforced(self, keywords: Iterable[str]) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
         for keyword in keywords:
-            self._unenforced.labels(keyword).inc()
+            self._unenforced.add(keyword)
 
     def tool_called(self, kind: str, outcome: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.hosted.steps.StepObserver`."""
@@ -103,21 +100,17 @@ class Metrics:
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
-        self._child(self._first, model).observe(seconds)
+        found = self._first_of.get(model)
+        if found is None:  # remembered: to find it takes a lock
+            found = self._first_of[model] = self._first.labels(model)
+        found.observe(seconds)
 
     def ended(self, model: str, status: str, usage: Usage) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
-        self._child(self._responses, model, status).inc()
-        for kind, count in (("input", usage.input), ("cached", usage.cached), ("output", usage.output)):
-            self._child(self._tokens, model, kind).inc(count)
-
-    def _child(self, metric: M, *labels: str) -> M:
-        """A metric with its labels, remembered: to find it takes a lock and copies of the labels."""
-        key = (metric, *labels)
-        found = self._children.get(key)
-        if found is None:
-            found = self._children[key] = metric.labels(*labels)
-        return found
+        self._responses.add(model, status)
+        self._tokens.add(model, "input", amount=usage.input)
+        self._tokens.add(model, "cached", amount=usage.cached)
+        self._tokens.add(model, "output", amount=usage.output)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -133,7 +133,8 @@ class SqliteStore(SqlStore):
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``. A server of this home, which may be another process, hears of it before this returns."""
         await super().put_key(row)
-        self._keys_changed.add()
+        self._key_memory.forget()
+        await self._keys_changed.add()
 
     def _snapshot(self, connection: SqlConnection) -> AbstractContextManager[None]:
         return snapshot(connection)

@@ -18,11 +18,12 @@ from tests.serving import MovedClock, Served, served, settings
 from tests.unit.server.http.test_access import make_key
 
 from kodo.server.config import CodeInterpreterSettings
-from kodo.server.http.app import RandomIds, SystemClock
+from kodo.server.http.app import SystemClock
 from kodo.server.http.containers.files import ContainerFiles, base_name, is_name
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.files.manager import FileManager
+from kodo.server.http.random_ids import RandomIds
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import Page
 from kodo.server.store.blobs.folder import FolderBlobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from kodo.server.http.chat.documents import StoredCompletion
 from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.random_ids import random_hex
 from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
@@ -81,7 +81,7 @@ _PIPELINE = pipeline.Pipeline(parse=parse_request, to_chat=lambda body: [body], 
 
 
 def _new_id() -> str:
-    return f"chatcmpl-{secrets.token_hex(12)}"
+    return f"chatcmpl-{random_hex(12)}"
 
 
 def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
