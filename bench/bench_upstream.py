@@ -3,7 +3,9 @@
 Each gateway has a process of its own; the upstream answers at once, so what is measured is the gateway. `wrk` asks (one
 thread), every answer that is no 200 is counted as an error. kodo runs as `kodo serve` with an API key, its store and its
 limits on; LiteLLM's proxy with a master key and the `hosted_vllm` route, no database; agentic-api with its SQLite store.
-The others are installed by hand, each in an environment of its own:
+A cell is requests a second, latency p50 / p99, and what a request took of the gateway's processes: CPU time, and time in which a
+thread could have run but the machine's cores were others'. The last column is the ratio of the rates, pair by pair, and that of
+the CPU times. The others are installed by hand, each in an environment of its own, LiteLLM's of the same Python as kodo's:
 
     python -m venv L && L/bin/pip install 'litellm[proxy]'
     python -m venv A && A/bin/pip install agentic-api
@@ -69,13 +71,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of wrk. Latencies in ms; ``cpu``: ms of the gateway's processes a request."""
+    """One run of wrk. Latencies in ms; ``cpu``: ms of the gateway's processes a request; ``waited``: ms a request that its
+    threads could have run and had no core."""
 
     rate: float
     errors: int
     p50: float
     p99: float
     cpu: float
+    waited: float
 
 
 def _chat(text: str, **more: object) -> dict[str, object]:
@@ -111,13 +115,18 @@ def measure(gateway: Gateway, load: Load, seconds: float, folder: Path) -> Measu
         "-s",
         str(script),
     ]
-    before = cpu_seconds(gateway)
+    before, waited = cpu_seconds(gateway), waited_seconds(gateway)
     done = subprocess.run([*command, gateway.url + load.path], capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
-    spent = cpu_seconds(gateway) - before
+    spent, waited = cpu_seconds(gateway) - before, waited_seconds(gateway) - waited
     count, microseconds, errors, p50, p99 = (int(word) for word in line.split()[1:])
     return Measured(
-        (count - errors) / (microseconds / 1e6), errors, p50 / 1000, p99 / 1000, spent * 1000 / max(count, 1)
+        (count - errors) / (microseconds / 1e6),
+        errors,
+        p50 / 1000,
+        p99 / 1000,
+        spent * 1000 / max(count, 1),
+        waited * 1000 / max(count, 1),
     )
 
 
@@ -227,6 +236,18 @@ def cpu_seconds(gateway: Gateway) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in found)
 
 
+def waited_seconds(gateway: Gateway) -> float:
+    """Time that the threads of a gateway with its children were ready to run and waited for a core, so far."""
+    if gateway.process is None:
+        return 0.0
+    total = 0
+    for process in (gateway.process, *gateway.process.children(recursive=True)):
+        for path in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # the thread has ended
+                total += int(path.read_text().split()[1])
+    return total / 1e9
+
+
 def memory(gateway: Gateway) -> float:
     """MB resident of a gateway with its children."""
     if gateway.process is None:
@@ -243,11 +264,12 @@ def row(load: Load, runs: dict[str, list[Measured]]) -> str:
         if not found:
             cells.append("")
             continue
-        rate, p50, p99, cpu = (
-            statistics.median(getattr(one, field) for one in found) for field in ("rate", "p50", "p99", "cpu")
+        rate, p50, p99, cpu, waited = (
+            statistics.median(getattr(one, field) for one in found)
+            for field in ("rate", "p50", "p99", "cpu", "waited")
         )
         errors = sum(one.errors for one in found)
-        used = f", CPU {cpu:.2f} ms" if cpu else ""
+        used = f", CPU {cpu:.2f} + {waited:.2f} ms" if cpu else ""
         cells.append(
             f"{rate:,.0f}/s, {p50:.1f} / {p99:.1f} ms{used}" + (f", {errors} errors" if errors else "")
         )
@@ -256,7 +278,10 @@ def row(load: Load, runs: dict[str, list[Measured]]) -> str:
         ratios = [
             mine.rate / max(theirs.rate, 0.01) for mine, theirs in zip(runs["kodo"], other, strict=True)
         ]
-        cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        work = [theirs.cpu / mine.cpu for mine, theirs in zip(runs["kodo"], other, strict=True) if mine.cpu]
+        cells.append(
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), by CPU {statistics.median(work):.2f}"
+        )
     else:
         cells.append("")
     return "| " + " | ".join(cells) + " |"

@@ -109,3 +109,19 @@ async def test_a_key_that_was_read_before_a_change_is_not_kept_after_it() -> Non
     go_on.set()
     assert await reading == "old"
     assert await memory.read("k", new) == "new"
+
+
+async def test_whoever_changes_a_key_waits_until_a_server_has_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server looks at the mark only now and then; a change is done when no server goes by an older look."""
+    monkeypatch.setattr(key_memory, "LOOK_SECONDS", 0.3)
+    async with opened(tmp_path, exclusive=True) as server, opened(tmp_path, exclusive=False) as tool:
+        for _ in range(2):
+            row = new_key(name="n", project="p")[1]
+            assert await server.key_by_hash(row.hash) is None
+            await tool.put_key(row)
+            assert await server.key_by_hash(row.hash) == row
+            revoked = msgspec.structs.replace(row, revoked_at=1.0)
+            await tool.put_key(revoked)
+            assert await server.key_by_hash(row.hash) == revoked
