@@ -6,6 +6,7 @@ In both, the first row that matches decides. Statuses follow the SDK's own table
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,8 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
         return _translate_status(error, attempts)
     for classes, kind, english, japanese in _by_exception():
         if isinstance(error, classes):
-            cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+            why = reason_of(error)
+            cause = "" if why is None else f" ({why})"
             text = getattr(error, "message", None) or error
             address = _address_of(error)
             found = kind(
@@ -102,6 +104,16 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
             found.ja = japanese.format(text=text, cause=cause, address=address)
             return found
     raise error
+
+
+def reason_of(error: BaseException) -> BaseException | None:
+    """What a failure was raised from: what the system said, where libraries put words of their own around it."""
+    found = error.__cause__
+    while found is not None:
+        if isinstance(found, ConnectionError) and found.errno is not None:
+            return OSError(found.errno, os.strerror(found.errno))  # asyncio says "connect call failed"
+        found = found.__cause__ or found.__context__
+    return error.__cause__
 
 
 def _address_of(error: Exception) -> str:

@@ -85,8 +85,8 @@ CLIENT = Catalogue(
             "終了したプロセスの {count} 件の呼び出しを最大費用（${usd}）で計上しました",
         ),
         "retry": (
-            "attempt {attempt} failed ({error}); retrying in {delay:.1f} s",
-            "{attempt} 回目の試行が失敗しました（{error}）。{delay:.1f} 秒後に再試行します",
+            "attempt {attempt} of {attempts} at {address} failed ({error}); retrying in {delay:.1f} s",
+            "{address} への {attempts} 回中 {attempt} 回目の試行が失敗しました（{error}）。{delay:.1f} 秒後に再試行します",
         ),
     }
 )

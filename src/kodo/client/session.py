@@ -27,6 +27,7 @@ from kodo.client.answer import Answer, ensure_response
 from kodo.client.budget import Budget
 from kodo.client.cassette import Cassette, open_cassette
 from kodo.client.endpoint import NOT_STARTED, REPLAY, Endpoint, StartedServer, is_loopback
+from kodo.client.error_translation import reason_of
 from kodo.client.errors import EndpointError
 from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
 from kodo.client.i18n import pick_lang
@@ -176,11 +177,16 @@ class SessionBase:
             hook(event)
 
     def _notify_retry(self, event: RetryEvent) -> None:
-        error = event.error
-        said = (
-            type(error).__name__ if error.__cause__ is None else f"{type(error).__name__}: {error.__cause__}"
+        kind, why = type(event.error).__name__, reason_of(event.error)
+        said = kind if why is None else f"{kind}: {why}"
+        self.account.notify(
+            "retry",
+            attempt=event.attempt,
+            attempts=self.retry.max_retries + 1,
+            address="-" if self._endpoint is None else self._endpoint.base_url,
+            delay=event.delay,
+            error=said,
         )
-        self.account.notify("retry", attempt=event.attempt, delay=event.delay, error=said)
 
     def _sdk_options(self, endpoint: Endpoint) -> dict[str, Any]:
         return {

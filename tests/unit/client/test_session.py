@@ -196,13 +196,14 @@ async def test_retries_are_counted_and_end(
 
 
 async def test_a_note_of_a_retry_says_why_there_is_no_connection(kind) -> None:
-    """The class alone tells a server that is not running from no other fault."""
+    """The class alone tells a server that is not running from no other fault; and which server was tried, how often it will be."""
     notes: list[str] = []
     settings = load(base_url="http://127.0.0.1:9/v1", free=True, max_retries=1, base_delay=0.0)
     async with kind(settings=settings, on_note=notes.append) as session:
         with pytest.raises(UnreachableError):
             await session.respond("Hello")
     assert len(notes) == 1 and "APIConnectionError: " in notes[0] and "refused" in notes[0]
+    assert notes[0].startswith("attempt 1 of 2 at http://127.0.0.1:9/v1 failed")
 
 
 def test_blocks_that_listen_to_retries_may_overlap() -> None:

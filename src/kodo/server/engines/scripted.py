@@ -11,6 +11,8 @@ A script is JSON: ``{"pace": 0.0, "continues": true, "turns": [...]}``. A turn i
 expression that is searched in the text of the prompt's last item, in the order of the file; if none matches, the next
 turn without ``match`` is used up. ``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay``
 (seconds), ``fail`` (a message), and ``finish`` (the reason of the end, by default ``stop``).
+
+A stop string ends the answer in front of it. ``logit_bias`` is refused: nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import referencing.exceptions
 from msgspec import Struct
 
 from kodo.server.engines.schema_references import check_references
+from kodo.server.engines.stop_buffer import StopBuffer
 from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest
 from kodo.server.lifecycle.ports import (
     CallDelta,
@@ -188,6 +191,12 @@ class ScriptedEngine:
             InvalidRequest: the script has no turn for this prompt, or the echo does not support the request.
         """
         items = tuple(ITEM_OVERHEAD + count_tokens(_item_text(context.item)) for context in prompt.items)
+        if prompt.sampling.logit_bias:
+            raise InvalidRequest(
+                "Unsupported parameter: 'logit_bias': the scripted engine draws no tokens.",
+                param="logit_bias",
+                code="unsupported_parameter",
+            )
         head = ITEM_OVERHEAD + count_tokens(prompt.instructions) if prompt.instructions else 0
         return Prepared(
             prompt=prompt,
@@ -207,10 +216,11 @@ class ScriptedEngine:
         written = thought = 0
         reason = "stop"
         stop_sequence: str | None = None
+        stops = StopBuffer(prepared.prompt.sampling.stop)
         self.running += 1
         try:
             yield Progress(total=prepared.input_tokens, done=prepared.input_tokens, cached=0)
-            for step in plan.steps:
+            for step in (*plan.steps, None):
                 if isinstance(step, Delay):
                     await asyncio.sleep(step.seconds if written >= skip else 0)
                 elif isinstance(step, Fail):
@@ -219,7 +229,7 @@ class ScriptedEngine:
                 elif isinstance(step, Finish):
                     reason, stop_sequence = step.reason, step.stop_sequence
                 else:
-                    for event in _events(step):
+                    for event in _until_stop(step, stops):
                         if written >= room:
                             reason = "length"
                             break
@@ -228,6 +238,9 @@ class ScriptedEngine:
                         if written > skip:
                             await asyncio.sleep(self._script.pace)
                             yield event
+                    if stops.stopped_by is not None and reason != "length":
+                        reason, stop_sequence = "stop", stops.stopped_by
+                        break
                     if reason == "length":
                         break
             usage = Usage(input=prepared.input_tokens, output=written, reasoning=thought)
@@ -327,6 +340,18 @@ def _check_schema(schema: dict[str, Any], param: str) -> None:
         raise InvalidRequest(
             f"The schema is not valid: {error.message}", param=f"{param}{path}", code="unsupported_schema"
         ) from None
+
+
+def _until_stop(step: Text | Think | MakeCall | None, stops: StopBuffer) -> Iterator[EngineEvent]:
+    """Yield a step as :func:`_events` does, its text up to a stop string; None: the answer is over."""
+    if not isinstance(step, Text):
+        yield from stops.flush()
+        yield from () if step is None else _events(step)
+        return
+    for event in _events(step):
+        yield from stops.add(event) if isinstance(event, TextDelta) else (event,)
+        if stops.stopped_by is not None:
+            return
 
 
 def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:

@@ -20,6 +20,7 @@ from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import (
     CONTAINER_SHELL,
     HOSTED_TOOLS,
+    CustomTool,
     FunctionTool,
     LocalEnvironment,
     NamespaceTool,
@@ -310,7 +311,7 @@ def tools(
     docs/reference/tools.md says the same. :func:`skipped_tools` names them.
 
     Raises:
-        BadBody: a tool does not fit, or none is left.
+        BadBody: a tool does not fit, two have a name, or none is left.
     """
     if not isinstance(value, list):
         raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
@@ -318,6 +319,7 @@ def tools(
         raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "array_above_max_length")
     supported: list[RequestTool] = []
     skipped: list[tuple[str, str]] = []
+    names: set[tuple[str, str]] = set()
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
         kind = kind_of(raw)
@@ -333,6 +335,10 @@ def tools(
         if isinstance(tool, ShellTool) and isinstance(tool.environment, dict):
             convert(tool.environment, LocalEnvironment, f"{path}.environment")
         _check_parameters(tool, path)
+        for name, where in _names(tool, path):
+            if name in names:
+                raise duplicate_name(name[1], where)
+            names.add(name)
         supported.append(tool)
     if skipped and not supported:
         path, kind = skipped[0]
@@ -343,6 +349,20 @@ def tools(
             "unsupported_tool",
         )
     return tuple(supported)
+
+
+def duplicate_name(name: str, param: str) -> BadBody:
+    """Two tools of one name: a call of it could not be told to be of either."""
+    return BadBody(f"Duplicate tool name '{name}': tool names must be unique.", param, "invalid_value")
+
+
+def _names(tool: RequestTool, path: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """What the model calls a tool, or each one of a namespace: its namespace and name, and the field that says so."""
+    if isinstance(tool, NamespaceTool):
+        for index, inner in enumerate(tool.tools):
+            yield (tool.name, inner.name), f"{path}.tools[{index}].name"
+    elif isinstance(tool, FunctionTool | CustomTool):
+        yield ("", tool.name), f"{path}.name"
 
 
 def _check_parameters(tool: RequestTool, path: str) -> None:

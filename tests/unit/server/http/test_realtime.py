@@ -333,6 +333,19 @@ async def test_errors_are_events_and_the_session_lives(
         await socket.say("still here")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [("tracing", "auto", "traces"), ("prompt", {"id": "pmpt_1"}, "prompt templates"), ("voice", "alloy", "text only")],
+)  # fmt: skip
+async def test_what_is_refused_says_why(name: str, value: Any, why: str, tmp_path: Path) -> None:
+    """The reason is that field's own."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        await socket.send("session.update", session={"type": "realtime", name: value})
+        error = (await socket.next())["error"]
+    assert (error["code"], error["param"]) == ("unsupported_parameter", f"session.{name}")
+    assert why in error["message"]
+
+
 async def test_an_image_is_shown_as_it_was_sent(tmp_path: Path) -> None:
     """And not as a text without words."""
     part = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}

@@ -56,6 +56,7 @@ def _checked(raw: Mapping[str, Any], path: str, hosted: Collection[str]) -> dict
     for index, tool in enumerate(_mappings(body.get("tools"))):
         if tool.get("type") in _HOSTED_TOOLS and tool["type"] not in hosted:
             raise _unsupported(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
+    _check_names(_mappings(body.get("tools")), path)
     choice = body.get("tool_choice")
     kind = choice.get("type") if isinstance(choice, Mapping) else None
     if kind in _HOSTED_TOOLS and kind not in hosted:
@@ -67,6 +68,16 @@ def _checked(raw: Mapping[str, Any], path: str, hosted: Collection[str]) -> dict
     if "role" in body:
         _check_message(body, path, hosted)
     return body
+
+
+def _check_names(tools: Sequence[Mapping[str, Any]], path: str) -> None:
+    """Refuse two functions of one name: a call of it would say nothing."""
+    names: set[object] = set()
+    for index, function in enumerate(_mappings([tool.get("function") for tool in tools])):
+        name = function.get("name")
+        if isinstance(name, str) and name in names:
+            raise decode.duplicate_name(name, f"{path}tools[{index}].function.name")
+        names.add(name)
 
 
 def _check_message(message: Mapping[str, Any], path: str, hosted: Collection[str]) -> None:

@@ -27,17 +27,19 @@ from kodo.server.wire.items import (
     StrictWire,
     text_of,
 )
-from kodo.server.wire.request import CreateResponse, Metadata
+from kodo.server.wire.request import REFUSED, CreateResponse, Metadata
 
-_UNSUPPORTED = (
-    "audio",
-    "prompt",
-    "tracing",
-    "input_audio_format",
-    "output_audio_format",
-    "turn_detection",
-    "voice",
-)
+_TEXT_ONLY = "this server supports text only"
+_UNSUPPORTED = {
+    "audio": _TEXT_ONLY,
+    "prompt": REFUSED["prompt"],
+    "tracing": "its traces belong to the hosted service; this server's settings say where it sends its own",
+    "input_audio_format": _TEXT_ONLY,
+    "output_audio_format": _TEXT_ONLY,
+    "turn_detection": _TEXT_ONLY,
+    "voice": _TEXT_ONLY,
+}
+"""What is refused, with why."""
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
 
 
@@ -83,13 +85,13 @@ class ResponseOptions(StrictWire, frozen=True, kw_only=True):
 
 
 def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
-    """Check a configuration sent by a client; audio is rejected by name. Raises :class:`BadBody`."""
+    """Check a configuration sent by a client; what is not supported is rejected by name. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
-    for name in _UNSUPPORTED:
+    for name, why in _UNSUPPORTED.items():
         if raw.get(name) is not None:
             raise BadBody(
-                f"'{path}.{name}' is not supported: this server supports text only.",
+                f"'{path}.{name}' is not supported: {why}.",
                 f"{path}.{name}",
                 "unsupported_parameter",
             )

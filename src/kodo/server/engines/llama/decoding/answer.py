@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
-from kodo.server.engines.llama.decoding.stop_buffer import StopBuffer
 from kodo.server.engines.llama.process.client import ChildClient, Chunk, Completion, TokenLogprob
 from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.images import media_prompt
 from kodo.server.engines.llama.prompting.tokens import TokenCache
+from kodo.server.engines.stop_buffer import StopBuffer
 from kodo.server.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.server.wire.items import Logprob, TopLogprob
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from kodo.server.engines.llama.decoding.stop_buffer import longest_partial_match
 from kodo.server.engines.llama.prompting.reasoning import CHANNEL, CHANNEL_MARKS, MESSAGE, START
+from kodo.server.engines.stop_buffer import longest_partial_match
 from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
 
 _ANALYSIS = "analysis"

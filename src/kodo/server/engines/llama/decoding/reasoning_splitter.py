@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kodo.server.engines.llama.decoding.stop_buffer import longest_partial_match
 from kodo.server.engines.llama.prompting.reasoning import CLOSE_TAG, OPEN_TAG
+from kodo.server.engines.stop_buffer import longest_partial_match
 from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
 
 

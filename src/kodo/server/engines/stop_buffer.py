@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.lifecycle.ports import TextDelta
 
 
@@ -41,7 +40,7 @@ class StopBuffer:
             return self._until(end)
         return self._until(len(text) - longest_partial_match(text, self._stop), whole=True)
 
-    def flush(self, textless: TokenIds) -> list[TextDelta]:
+    def flush(self, textless: tuple[int, ...] = ()) -> list[TextDelta]:
         """The deltas still held, at the end of the text; ``textless`` are ids without text."""
         held, self._held = self._held, []
         return [*held, TextDelta(text="", tokens=textless)] if textless else held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.server.engines.llama.decoding.stop_buffer import StopBuffer, longest_partial_match
+from kodo.server.engines.stop_buffer import StopBuffer, longest_partial_match
 from kodo.server.lifecycle.ports import TextDelta
 
 
