@@ -1,6 +1,7 @@
 """Score ``kodo review --no-model`` on commits of well-known repositories.
 
     python -m bench.real reviews CLONES             review each commit and print the figures
+    python -m bench.real reviews CLONES --cohort 2  those of the repositories added later, which are only scored
     python -m bench.real reviews CLONES --select    print commits.toml as the written rule gives it
 
 CLONES holds git directories: OWNER+NAME/repo, OWNER/NAME or NAME, a clone of each repository in repositories.toml.
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--set", choices=["aside", "open", "all"], default="all", help="which half of the repositories"
     )
+    parser.add_argument(
+        "--cohort", type=int, help="only repositories that were added together, by this number"
+    )
     parser.add_argument("--repository", action="append", default=[], help="only these (part of a name)")
     parser.add_argument("--kinds", default="bug,fix,clean")
     parser.add_argument("--count", type=int, default=4, help="select: commits of each kind a repository")
@@ -51,10 +55,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="budget of a review for running code")
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}")
     args = parser.parse_args(arguments)
-    repositories = tomllib.loads((HERE / "repositories.toml").read_text())
+    repositories = _wanted(args, tomllib.loads((HERE / "repositories.toml").read_text()))
     if args.select:
         for name, row in repositories.items():
-            _print_selection(name, find(args.clones, name), row["head"], args.count)
+            found = select(find(args.clones, name), str(row["head"]), args.count, str(row.get("since", "")))
+            _print_selection(name, *found)
         return 0
     done = _read_rows(args.rows)
     with tempfile.TemporaryDirectory(prefix="kodo-real-clones-") as folder:
@@ -75,6 +80,19 @@ def main(arguments: Sequence[str]) -> int:
     return int(any(row.crash for row in wanted))
 
 
+def _wanted(
+    args: argparse.Namespace, repositories: dict[str, dict[str, object]]
+) -> dict[str, dict[str, object]]:
+    """The repositories that the command line names: by half, cohort and parts of their names."""
+    return {
+        name: row
+        for name, row in repositories.items()
+        if (args.set == "all" or bool(row["aside"]) == (args.set == "aside"))
+        and args.cohort in (None, row.get("cohort", 1))
+        and (not args.repository or any(part in name for part in args.repository))
+    }
+
+
 def cases(
     args: argparse.Namespace, repositories: dict[str, dict[str, object]], folder: Path
 ) -> Iterator[Case]:
@@ -82,10 +100,6 @@ def cases(
     listed = tomllib.loads((HERE / "commits.toml").read_text())
     for name, row in repositories.items():
         aside = bool(row["aside"])
-        if args.set != "all" and aside != (args.set == "aside"):
-            continue
-        if args.repository and not any(part in name for part in args.repository):
-            continue
         root = folder / name.replace("/", "+")
         clone(find(args.clones, name), root, args.venv)
         kinds: dict[Kind, list[str]] = {
@@ -109,8 +123,7 @@ def find(clones: Path, name: str) -> Path:
     raise SystemExit(f"{clones}: no clone of {name}")
 
 
-def _print_selection(name: str, repository: Path, head: str, count: int) -> None:
-    bugs, clean = select(repository, head, count)
+def _print_selection(name: str, bugs: Sequence[Commit], clean: Sequence[Commit]) -> None:
     print(f'\n["{name}"]')
     for kind, found in (("bugs", bugs), ("clean", clean)):
         print(f"{kind} = [")

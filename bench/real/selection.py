@@ -53,10 +53,11 @@ def is_test(path: str) -> bool:
     ) or parts[-1].endswith("_test.py")  # fmt: skip
 
 
-def walk(repository: Path, head: str) -> Iterator[Commit]:
-    """The commits that may be cases, newest first."""
+def walk(repository: Path, head: str, since: str = "") -> Iterator[Commit]:
+    """The commits that may be cases, newest first, none before the date ``since``."""
+    dated = [f"--since={since}T00:00:00Z"] if since else []
     lines = git(
-        repository, "log", "--no-merges", f"-{MAX_WALKED}", "--format=%H%x09%P%x09%s", head
+        repository, "log", "--no-merges", f"-{MAX_WALKED}", *dated, "--format=%H%x09%P%x09%s", head
     ).splitlines()
     for line in lines:
         commit, parents, subject = line.split("\t", 2)
@@ -100,11 +101,11 @@ def _code(text: str) -> str:
     return ast.dump(tree)
 
 
-def select(repository: Path, head: str, count: int) -> tuple[list[Commit], list[Commit]]:
-    """The newest ``count`` bugs and ``count`` clean commits."""
+def select(repository: Path, head: str, count: int, since: str = "") -> tuple[list[Commit], list[Commit]]:
+    """The newest ``count`` bugs and ``count`` clean commits, none before the date ``since``."""
     bugs: list[Commit] = []
     clean: list[Commit] = []
-    for commit in walk(repository, head):
+    for commit in walk(repository, head, since):
         fixes, tooling = bool(FIX.search(commit.subject)), bool(TOOLING.search(commit.subject))
         if fixes and not tooling and any(path.endswith(".py") for path in commit.tests) and len(bugs) < count:
             bugs.append(commit)

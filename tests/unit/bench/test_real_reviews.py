@@ -49,6 +49,12 @@ def test_bugs_are_tested_fixes_and_clean_commits_are_no_fixes(repo: Path) -> Non
     assert [one.subject for one in clean] == ["Add a limit"]
 
 
+def test_no_case_is_older_than_the_date_of_a_repository(repo: Path) -> None:
+    """A repository can name the day from which on its commits are taken."""
+    assert select(repo, "HEAD", 5, "2000-01-01") == select(repo, "HEAD", 5)
+    assert select(repo, "HEAD", 5, "2090-01-01") == ([], [])
+
+
 def test_a_bug_is_the_fix_taken_back_with_the_old_tests(repo: Path) -> None:
     """The source goes from fixed to buggy; the fix's own test is in neither state."""
     (bug,) = select(repo, "HEAD", 1)[0]
