@@ -6,6 +6,7 @@ Nothing here knows a particular analyser's rules or an output format. A model on
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,11 @@ class _ReviewState:
     left_out: list[Unreviewed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @cached_property
+    def moved(self) -> frozenset[suppression.Line]:
+        """The lines that the change only moved."""
+        return suppression.moved_lines(self.files)
+
     def take(self, file: ChangedFile, candidates: Iterable[Candidate]) -> list[Rejected]:
         """Judge candidates of one file: keep what is wanted, holds and is not suppressed; returns what does not hold.
 
@@ -129,7 +135,9 @@ class _ReviewState:
         ]
         judged = verify(file, wanted, self.options.lang)
         holding = [item for item in judged if isinstance(item, Verified)]
-        split = suppression.split_suppressed(file, holding, allow_new=self.settings.allow_new_suppressions)
+        split = suppression.split_suppressed(
+            file, holding, self.moved, allow_new=self.settings.allow_new_suppressions
+        )
         self.active.setdefault(file.path, []).extend(split.active)
         self.suppressed += split.suppressed
         self.refused_comments += split.refused

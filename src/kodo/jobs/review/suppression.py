@@ -2,11 +2,12 @@
 
 A comment suppresses findings on its line, or on the next line if it has a line to itself. What is suppressed is
 listed in the report. A comment that the change under review itself adds suppresses nothing, unless the project allows
-it: a change cannot switch off its own review. A syntax error and a bare ``kodo: ignore`` are beyond it.
+it: a change cannot switch off its own review. One that the change moves with its line is as old as the line. A syntax error and a bare ``kodo: ignore`` are beyond it.
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from kodo.jobs.job import Verified
@@ -18,6 +19,8 @@ from kodo.jobs.review.verification import PlacedFinding
 _KODO = re.compile(r"kodo:\s*ignore\[([^\]]+)\]", re.IGNORECASE)
 _NOQA = re.compile(r"#\s*noqa\b(?:\s*:\s*([A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
 _NOSEC = re.compile(r"#\s*nosec\b(?:\s*:?\s*(B[0-9]+(?:[\s,]+B[0-9]+)*))?", re.IGNORECASE)
+Line = tuple[str, int]
+"""The path and number of a line after the change."""
 _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 
 
@@ -31,11 +34,16 @@ class SplitFindings:
 
 
 def split_suppressed(
-    file: ChangedFile, items: Sequence[Verified[PlacedFinding]], *, allow_new: bool
+    file: ChangedFile,
+    items: Sequence[Verified[PlacedFinding]],
+    moved: Set[Line] = frozenset(),
+    *,
+    allow_new: bool,
 ) -> SplitFindings:
     """Split findings into active ones and those that a comment suppresses.
 
     Args:
+        moved: added lines that the change only moved (``moved_lines``); a comment on one counts for a finding on one.
         allow_new: whether a comment that the change adds may suppress a finding.
     """
     if not items:  # a tree has many files, and few with a finding
@@ -51,13 +59,30 @@ def split_suppressed(
             active.append(item)
             continue
         line, by = hit
-        in_change = not file.whole and line in file.added
+        new = {(file.path, at) for at in (line, finding.place.line) if at in file.added} - moved
+        in_change = not file.whole and line in file.added and bool(new)
         if in_change and not allow_new:
             active.append(item)
             refused.append(f"{file.path}:{line}")
         else:
             suppressed.append(Suppressed(finding, by, in_change))
     return SplitFindings(active, suppressed, refused)
+
+
+def moved_lines(files: Iterable[ChangedFile]) -> frozenset[Line]:
+    """The added lines that the change took away elsewhere, in the same file or another; each removed line stands for one."""
+    files = list(files)
+    left = Counter(
+        text.strip() for file in files for removal in file.removals for text in removal.lines if text.strip()
+    )
+    moved: set[Line] = set()
+    for file in files:
+        for number in sorted(file.added) if left and not file.whole else ():
+            text = file.lines[number - 1].strip() if number <= len(file.lines) else ""
+            if left[text]:
+                left[text] -= 1
+                moved.add((file.path, number))
+    return frozenset(moved)
 
 
 def _comments(file: ChangedFile) -> dict[int, str]:

@@ -46,6 +46,29 @@ def test_nosec_silences_security_only() -> None:
     assert [item.finding.category for item in report.suppressed] == ["security"]
 
 
+MOVED = "def f(c):\n    return eval(c)  # noqa: S307 - trusted\n"
+
+
+def test_a_comment_that_moves_with_its_line_still_suppresses() -> None:
+    """A line that goes into another file, or under another indentation, takes its comment along."""
+    old = {"a.py": f"x = 1\n{MOVED}", "b.py": "y = 1\n"}
+    new = {"a.py": "x = 1\n", "b.py": f"y = 1\n{MOVED}"}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert [item.rule for item in report.findings if item.rule == "S307"] == []
+    assert [item.finding.rule for item in report.suppressed] == ["S307"]
+
+
+@pytest.mark.parametrize(
+    "line", ["    return eval(d)  # noqa: S307 - trusted\n", "    return eval(c)  # noqa: S307\n"]
+)
+def test_a_comment_that_comes_with_another_line_suppresses_nothing(line: str) -> None:
+    """Each removed line stands for one added line with the same text, comment included."""
+    old = {"a.py": f"x = 1\n{MOVED}", "b.py": "y = 1\n"}
+    new = {"a.py": "x = 1\n", "b.py": f"y = 1\n{MOVED}def g(c, d):\n{line}"}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert [item.place.line for item in report.findings if item.rule == "S307"] == [5]
+
+
 CHANGE = "def f(x=[]):  # kodo: ignore[bug]\n    return x\n"
 
 
