@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 _SCHEDULERS = frozenset({"create_task", "ensure_future", "gather", "shield", "wait", "wait_for"})
 """Functions and methods that await the calls they are given."""
@@ -18,6 +19,9 @@ def awaited_calls(name: str, body: Iterable[ast.stmt], owner: Iterable[ast.stmt]
 
     ``owner`` are the statements of the class whose constructor keeps the parameter: its methods are read too.
     """
+    body, owner = list(body), list(owner)
+    if not any(_steps(statement)[1] for statement in (*body, *owner)):
+        return ()
     found = _Reader({name: ""}).read(body)
     kept = [*_kept(name, body), *([] if body else [name])]  # a field is kept under its own name
     for method in owner:
@@ -33,6 +37,26 @@ def _kept(name: str, body: Iterable[ast.stmt]) -> Iterator[str]:
             yield from (one.attr for one in node.targets if isinstance(one, ast.Attribute))
 
 
+@lru_cache(maxsize=8192)
+def _steps(statement: ast.stmt) -> tuple[tuple[ast.AST, ...], bool]:
+    """What a statement binds and awaits, in the order of the text, and whether it awaits anything; kept, as each parameter of a function
+    and of a constructor asks for it.
+    """
+    found = [node for node in ast.walk(statement) if _binds(node) or _awaits(node)]
+    return tuple(found), any(map(_awaits, found))
+
+
+def _binds(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign | ast.withitem)
+
+
+def _awaits(node: ast.AST) -> bool:
+    """Whether a node awaits something, or hands it to what does."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and node.func.attr in _SCHEDULERS
+    return isinstance(node, ast.Await)
+
+
 class _Reader:
     """Follows an object through statements; ``known`` is the text of an expression -> what it is of the object."""
 
@@ -42,7 +66,7 @@ class _Reader:
     def read(self, body: Iterable[ast.stmt]) -> list[str]:
         """The awaited calls, in the order of the text."""
         out: list[str] = []
-        for node in (inner for statement in body for inner in ast.walk(statement)):
+        for node in (inner for statement in body for inner in _steps(statement)[0]):
             match node:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     self._bind(name, value, "")
