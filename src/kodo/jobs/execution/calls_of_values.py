@@ -25,10 +25,11 @@ _FORMS = (
 def calls_of_value(name: str) -> tuple[Call, ...]:
     """What is asked of a value, numbered from 0."""
     return tuple(
-        Call(number, name, form.format(name), setup=setup) for number, (form, setup) in enumerate(_FORMS)
+        Call(number, name, form.format(name), setup=setup, origin="state")
+        for number, (form, setup) in enumerate(_FORMS)
     )
 
 
 def state_of(name: str) -> Call:
     """The public attributes that an object under a name holds itself."""
-    return Call(0, name, _STATE.format(name))
+    return Call(0, name, _STATE.format(name), origin="state")

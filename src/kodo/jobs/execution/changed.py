@@ -126,6 +126,20 @@ def changed_values(before: TargetModule, after: TargetModule) -> list[str]:
     )
 
 
+def read_elsewhere(before: TargetModule, after: TargetModule) -> list[str]:
+    """The public names of both modules, but for functions, that are bound to another value than before, or whose class has another
+    attribute, and that no function of them reads: who calls other modules may see that, such as a table of patterns or words.
+    """
+    owners = {owner or name for owner, name in _changed_keys(before, after)}
+    if not owners:
+        return []
+    old, new = ({owner or name for owner, name in _assigned(one.tree)} for one in (before, after))
+    functions = after.every_function.values()
+    read = set().union(*(_used(one.node) for one in (*functions, *before.every_function.values())))
+    with_methods = {one.owner for one in functions}
+    return sorted(name for name in (owners & old & new) - read - with_methods if name[0] != "_")
+
+
 def _made_by_changed_classes(before: TargetModule, after: TargetModule) -> set[str]:
     """The names bound to something that is made of a class whose text changed."""
     old, new = (

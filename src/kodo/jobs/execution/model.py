@@ -11,7 +11,7 @@ import msgspec
 
 Origin = Literal[
     "example", "claim", "boundary", "constants", "near example", "random", "model", "test", "document", "follow-up",
-    "package",
+    "package", "state",
 ]  # fmt: skip
 INDIRECT: frozenset[Origin] = frozenset({"document", "follow-up", "package"})
 """Origins of calls whose result is not that of the function they are counted for, so that nothing stated is asked of it."""

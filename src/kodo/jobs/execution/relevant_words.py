@@ -5,10 +5,11 @@ names on these.
 import ast
 import builtins
 import keyword
+import random
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from kodo.jobs.execution.regex_texts import regex_texts
+from kodo.jobs.execution.regex_texts import matching, regex_texts
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
@@ -21,6 +22,11 @@ _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+_LITERAL = re.compile(
+    r"""(?i)\b[rb]{0,2}(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
+)
+_OPERATOR = re.compile(r"[\\\[(|*+?]")
+_MAX_PATTERNS, _OF_A_PATTERN = 8, 6
 _COMMON = frozenset(
     {"self", "none", "true", "false", "return", "not", "for", "the", "and", "def", "else", "elif", "with"}
 )
@@ -63,13 +69,32 @@ def relevant_texts(
             *regex_texts(module, module.every_function[name]),
         )
     ]
+    matched = _matching_changed(text)
     shapes = list(dict.fromkeys(shapes))
     shapes = shapes[:: max(1, len(shapes) // _MAX_TEXTS)]
     nearest = sorted(near, key=lambda value: -near[value])
     texts = dict.fromkeys(
-        [*_numbers(text), *nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own]
+        [*_numbers(text), *matched, *nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own]
     )
     return tuple(filter(_is_unicode, texts))[: 2 * _MAX_TEXTS]
+
+
+def _matching_changed(lines: str) -> list[str]:
+    """Texts that the patterns on some lines match, as far as each is a literal on one line."""
+    rng = random.Random(0)  # noqa: S311 - test inputs
+    values: dict[str, None] = {}
+    for source in _LITERAL.findall(lines):
+        try:
+            value = ast.literal_eval(source)
+        except (ValueError, SyntaxError):
+            continue
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if isinstance(text, str) and _OPERATOR.search(text):
+            values[text] = None
+    found = [
+        one for pattern in list(values)[:_MAX_PATTERNS] for one in matching(pattern, 0, rng, _OF_A_PATTERN)
+    ]
+    return [one for one in dict.fromkeys(found) if 0 < len(one) <= _MAX_LENGTH]
 
 
 def _numbers(lines: str) -> list[str]:

@@ -24,7 +24,13 @@ import msgspec
 from kodo.jobs.execution.attribute_names import one_sided_attributes
 from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
+from kodo.jobs.execution.changed import (
+    Affected,
+    affected_functions,
+    changed_values,
+    has_other_decorators,
+    read_elsewhere,
+)
 from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.odd_values import odd_values
@@ -144,7 +150,7 @@ def compare_behaviour(
                 made = stack.enter_context(trees(material))
                 proof.result()
             reading = list(_read_modules(changed, made, found, started + _FOR_READING * budget))
-            modules = [one for one in reading if one.affected or one.values or proposer]
+            modules = [one for one in reading if one.affected or one.values or one.elsewhere or proposer]
             one_sided = {
                 name for one in reading for name in one_sided_attributes(one.before.tree, one.after.tree)
             }
@@ -194,13 +200,16 @@ def _has_time(file: ChangedFile, end: float, found: Behaviour) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A changed module in both versions, and the functions and values that may be others by that."""
+    """A changed module in both versions, and the functions and values that may be others by that; the values ``elsewhere`` are read by
+    no function of it.
+    """
 
     file: ChangedFile
     before: TargetModule
     after: TargetModule
     affected: Mapping[str, Affected]
     values: Sequence[str]
+    elsewhere: Sequence[str] = ()
 
     @property
     def in_both(self) -> list[str]:
@@ -227,7 +236,8 @@ def _read_modules(
             found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
             continue
         affected = {one.function.qualname: one for one in affected_functions(before, after)}
-        yield _Module(file, before, after, affected, changed_values(before, after))
+        elsewhere = read_elsewhere(before, after)
+        yield _Module(file, before, after, affected, changed_values(before, after), elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +336,13 @@ class _Comparison:
         if out := list(dict.fromkeys((*_without_answer(answers, names), *unread))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
         found.candidates[file.path] = remarks(
-            file, module.after, module.affected, compared, self.files, module.values, self.said
+            file,
+            module.after,
+            module.affected,
+            compared,
+            self.files,
+            {*module.values, *module.elsewhere},
+            self.said,
         )
 
     def _inputs(self, module: _Module) -> Iterator[Group]:
@@ -347,6 +363,7 @@ class _Comparison:
             roots=(*((GROUP,) if snippets else ()), *roots),
             about=self._about(module, roots),
             values=tuple((name, calls_of_value(name)) for name in module.values),
+            elsewhere=tuple(module.elsewhere),
             later=tuple(later),
             rest=rest,
             callers=tuple(name for name in module.affected if name not in roots),

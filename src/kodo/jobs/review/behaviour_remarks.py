@@ -17,7 +17,7 @@ from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
-from kodo.jobs.execution.worker.difference import Difference, rank, worth
+from kodo.jobs.execution.worker.difference import Difference, Worth, rank, worth
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.smaller import size
 from kodo.jobs.report.model import EvidenceKind, Severity
@@ -107,12 +107,22 @@ def _most_telling(
 
 def _of_values(compared: Iterable[Compared], stated: Stated) -> dict[str, Difference]:
     """The most telling difference of each value whose new outcome is not stated."""
-    found = {
-        one.function: min(one.differences, key=lambda each: rank(each.before, each.after))
-        for one in compared
-        if one.differences
+    found: dict[str, Difference] = {}
+    for one in compared:
+        for each in one.differences:
+            best = found.get(one.function)
+            if best is None or _how_well(each) < _how_well(best):
+                found[one.function] = each
+    return {
+        name: one
+        for name, one in found.items()
+        if not stated.says(one, name if one.call.origin == "state" else "")
     }
-    return {name: one for name, one in found.items() if not stated.says(one, name)}
+
+
+def _how_well(one: Difference) -> tuple[Worth, int]:
+    """Smaller for a difference that shows a value better."""
+    return worth(one.call, one.before, one.after), size(one.call)
 
 
 def _named_root(difference: Difference, affected: Mapping[str, Affected]) -> str:

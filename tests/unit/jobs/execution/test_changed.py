@@ -2,7 +2,7 @@
 
 import pytest
 
-from kodo.jobs.execution.changed import affected_functions
+from kodo.jobs.execution.changed import affected_functions, read_elsewhere
 from kodo.jobs.execution.target import load
 
 BEFORE = '''
@@ -183,3 +183,42 @@ def test_an_annotated_attribute_of_a_class_is_no_field(tmp_path):
     found = names(tmp_path, LOCALES, LOCALES.replace('ClassVar[dict] = {"second"', 'ClassVar[dict] = {"s"'))
     assert "Loud.format" in found
     assert "Locale.other" not in found
+
+
+TABLES = """
+LIMIT = 3
+WORDS = ["a"]
+_OWN = ["a"]
+
+class Lexer(Base):
+    tokens = ["a"]
+
+class Reader:
+    tokens = ["a"]
+
+    def read(self):
+        return 1
+
+def capped(x):
+    return min(x, LIMIT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('WORDS = ["a"]', 'WORDS = ["a", "b"]', ["WORDS"]),
+        ('(Base):\n    tokens = ["a"]', '(Base):\n    tokens = ["b"]', ["Lexer"]),
+        ('class Reader:\n    tokens = ["a"]', 'class Reader:\n    tokens = ["b"]', []),
+        ("LIMIT = 3", "LIMIT = 4", []),
+        ('_OWN = ["a"]', '_OWN = ["b"]', []),
+        ("return 1", "return 2", []),
+    ],
+)
+def test_values_that_others_read(tmp_path, old, new, expected):
+    """A public table, and a class with nothing but one, are read by other modules where no function of their own does."""
+    assert old in TABLES
+    for folder, text in (("a", TABLES), ("b", TABLES.replace(old, new))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.py").write_text(text)
+    assert read_elsewhere(load(tmp_path / "a/m.py"), load(tmp_path / "b/m.py")) == expected

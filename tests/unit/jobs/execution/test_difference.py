@@ -23,6 +23,8 @@ def _raised(name: str, *, accident: bool = False) -> Outcome:
 
 
 PUBLIC, PRIVATE = Call(1, "f", "f(_0)"), Call(1, "_f", "m._f(_0)")
+METHOD = Call(1, "C.f", "c.f()", setup=("c = C()",), receiver="c")
+STATE = Call(1, "TABLE", "str(TABLE)", origin="state")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,8 @@ PUBLIC, PRIVATE = Call(1, "f", "f(_0)"), Call(1, "_f", "m._f(_0)")
         ((PUBLIC, _value("1"), _raised("ValueError")), (PRIVATE, _value("1"), _value("2"))),
         ((PRIVATE, _value("1"), _value("2")), (PUBLIC, _raised("TypeError", accident=True), _value("2"))),
         ((PUBLIC, _value("1"), _value("2")), (PUBLIC, _value("1"), _raised("ValueError"))),
+        ((PRIVATE, _value("1"), _value("2")), (STATE, _value("1"), _value("2"))),
+        ((STATE, _value("1"), _value("2")), (PUBLIC, _raised("TypeError", accident=True), _value("2"))),
     ],
 )
 def test_what_a_caller_sees_says_more(
@@ -48,6 +52,12 @@ def test_what_a_caller_sees_says_more(
         (PUBLIC, _value("1"), _raised("ValueError"), True),
         (PUBLIC, _value("1"), _raised("TypeError", accident=True), False),
         (PRIVATE, _value("1"), _value("2"), False),
+        (STATE, _value("1"), _value("2"), False),
+        (METHOD, _value("1", **{"after: c": "C(1)"}), _value("1", **{"after: c": "C(2)"}), False),
+        (METHOD, _value("1", **{"after: c": "C(1)"}), _value("2", **{"after: c": "C(2)"}), True),
+        (METHOD, _value("1", **{"after: x": "[1]"}), _value("1", **{"after: x": "[2]"}), True),
+        (METHOD, _value("1", **{"after: c.h.mock_calls": "[1]"}), _value("1"), False),
+        (PUBLIC, _value("<C>", **{"result.a": "1"}), _value("<C>", **{"result.a": "2"}), False),
     ],
 )
 def test_better_is_looked_for_where_a_difference_says_little(

@@ -93,6 +93,13 @@ def test_texts_that_share_a_word_with_the_changed_lines_are_relevant(tmp_path: P
     assert "--config-root" in found and found[0] == "config_root" and "--verbose" not in found
 
 
+def test_texts_that_a_changed_pattern_matches_come_first(tmp_path: Path):
+    """What a pattern on a changed line matches is tried before what only stands near it."""
+    (tmp_path / "m.py").write_text("PATTERNS = [r'GO\\s+(ON|OFF)\\b', 'near']\n")
+    found = relevant_texts(["    r'GO\\s+(ON|OFF)\\b', b'x', 'unclosed"], [load(tmp_path / "m.py")], [])
+    assert found[0].split()[0] == "GO" and found[0].split()[1] in ("ON", "OFF")
+
+
 def test_a_literal_with_half_of_a_character_is_left_out(tmp_path: Path):
     """No job can hold it: the worker's is UTF-8."""
     (tmp_path / "m.py").write_text(

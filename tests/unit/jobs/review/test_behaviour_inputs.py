@@ -9,7 +9,7 @@ from pathlib import Path
 from kodo.jobs.report.model import Finding
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
-from kodo.jobs.review.source import VersionsSource
+from kodo.jobs.review.source import CommitSource, VersionsSource
 
 PATIENT = ReviewOptions(run=True, fixes=False, run_seconds=90)
 
@@ -133,3 +133,53 @@ class Name:
 def test_what_is_only_kept_is_no_other_behaviour() -> None:
     """A cache holds one value more."""
     assert _changed(CACHED, '"] = self._text.upper()', '"] = self._cache["copy"] = self._text.upper()') == []
+
+
+PATTERNS = """
+PATTERNS = [
+    (r"ORDER\\s+BY\\b", "keyword"),
+    (r"\\w+", "name"),
+]
+"""
+LEXER = '''
+import re
+
+from words import PATTERNS
+
+
+def tokens(text):
+    """The kinds of the words of a text."""
+    found, at = [], 0
+    while at < len(text):
+        for pattern, kind in PATTERNS:
+            if match := re.compile(pattern).match(text, at):
+                found.append(kind)
+                at = match.end()
+                break
+        else:
+            at += 1
+    return found
+'''
+TESTS = """
+from lexer import tokens
+
+
+def test_names():
+    assert tokens("a b, c") == ["name"] * 3
+"""
+
+
+def test_a_table_that_another_module_reads_is_shown_by_what_callers_get(tmp_path: Path) -> None:
+    """A text that the new pattern matches goes into a call out of a test; the table's own text would say less."""
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "lexer.py").write_text(LEXER)
+    (tmp_path / "test_lexer.py").write_text(TESTS)
+    new = PATTERNS.replace("PATTERNS = [", 'PATTERNS = [\n    (r"GROUP\\s+BY\\b", "keyword"),')
+    for text in (PATTERNS, new):
+        (tmp_path / "words.py").write_text(text)
+        subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+        who = ["-c", "user.name=n", "-c", "user.email=e@x"]
+        subprocess.run(["git", *who, "commit", "-qm", "m"], cwd=tmp_path, check=True)
+    report = review(CommitSource("HEAD", tmp_path), PATIENT, None)
+    (finding,) = [one for one in report.findings if one.rule.startswith("kodo/behaviour")]
+    assert "tokens('" in finding.message and "'keyword'" in finding.message

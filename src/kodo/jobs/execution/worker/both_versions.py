@@ -56,6 +56,7 @@ class BothVersions:
     """Both versions under two hash seeds; the second pair is started for the first difference.
 
     ``seconds`` are for one call; none is begun after the monotonic time ``until``. ``roots`` are the changed functions.
+    ``elsewhere`` are changed values that no function of the module reads: every call out of tests may go through them.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class BothVersions:
         until: float,
         roots: tuple[str, ...],
         about: About,
+        elsewhere: tuple[str, ...] = (),
     ) -> None:
         self._versions = before, after
         self._seconds = seconds
@@ -78,8 +80,9 @@ class BothVersions:
         self._inside_seconds = 0.0
         self.last_number = 0
         """The largest number that a call has."""
-        self.roots = roots
-        self.seeds = {root: Seeds(root, about.touched.get(root, ((), ()))) for root in roots}
+        self._functions, self._elsewhere = roots, elsewhere
+        self.roots = (*roots, *elsewhere)
+        self.seeds = {root: Seeds(root, about.touched.get(root, ((), ()))) for root in self.roots}
         self.shown: set[str] = set()
         """The functions that have a difference."""
         self.settled: set[str] = set()
@@ -120,7 +123,15 @@ class BothVersions:
 
     def make(self, calls: Sequence[Call], until: float) -> dict[int, Two]:
         """Both outcomes of each call that there is time for until ``until``; those on a new way through a changed function are kept."""
-        seen = self._first.run(calls, reach=self.roots, inner=False, until=until)
+        seen = self._first.run(calls, reach=self._functions, inner=False, until=until)
+        if self._elsewhere:
+            of_tests = {call.id for call in calls if call.origin == "test"}
+            seen = {
+                number: (self._through_values(pair[0]), self._through_values(pair[1]))
+                if number in of_tests
+                else pair
+                for number, pair in seen.items()
+            }
         by_size = sorted(calls, key=size) if any(call.origin == "test" for call in calls) else calls
         for seeds in self.seeds.values():
             seeds.keep(by_size, seen)
@@ -128,7 +139,11 @@ class BothVersions:
 
     def compared(self, calls: Sequence[Call], watched: Sequence[str], until: float) -> dict[int, Two]:
         """Make calls to see what the functions ``watched`` compare."""
-        return self._first.run(calls, reach=self.roots, until=until, operands=watched)
+        return self._first.run(calls, reach=self._functions, until=until, operands=watched)
+
+    def _through_values(self, outcome: Outcome) -> Outcome:
+        """What a call out of a test did, as one that may have gone through the values that are read elsewhere."""
+        return msgspec.structs.replace(outcome, reached=(*outcome.reached, *self._elsewhere))
 
     def is_near(self, pair: Two) -> bool:
         """Whether a call runs lines that the change touched."""
@@ -181,7 +196,7 @@ class BothVersions:
         chosen = list({call.id: call for call in (*ways, *calls[::step])}.values())[:BATCH]
         start = time.monotonic()
         limit = min(self._until, start + _INSIDE * self.budget)
-        seen = self._first.run(chosen, reach=self.roots, vary=_VARY_SECONDS, until=limit)
+        seen = self._first.run(chosen, reach=self._functions, vary=_VARY_SECONDS, until=limit)
         found = self._inside(chosen, seen)
         self._inside_seconds += time.monotonic() - start
         self._note(function, found, {})
@@ -236,7 +251,7 @@ class BothVersions:
             return []
         vary = 4.0 if chosen[0][1][0].varied else 0.0
         for pair in (self._again(), self._first):
-            again = pair.run([call for call, _ in chosen], 4.0, self.roots, vary=vary)
+            again = pair.run([call for call, _ in chosen], 4.0, self._functions, vary=vary)
             chosen = [
                 (call, found)
                 for call, found in chosen

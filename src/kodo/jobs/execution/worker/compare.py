@@ -59,6 +59,8 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     about: About = About()
     values: tuple[Group, ...] = ()
     """Values of the module with what is asked of them, before all else."""
+    elsewhere: tuple[str, ...] = ()
+    """Changed values that no function of the module reads: calls out of tests may show them."""
     later: tuple[str, ...] = ()
     """Files beside the versions that grow while the comparison runs: each is handed more ``tests`` (``Incoming``)."""
     rest: str = ""
@@ -111,7 +113,9 @@ class _Comparison:
 
     def __init__(self, job: Compare) -> None:
         self._job = job
-        self._both = both = BothVersions(job.before, job.after, job.seconds, job.until, job.roots, job.about)
+        self._both = both = BothVersions(
+            job.before, job.after, job.seconds, job.until, job.roots, job.about, job.elsewhere
+        )
         self._changed, self._values = FunctionCalls(both), FunctionCalls(both)
         self._callers = FunctionCalls(both, must_arrive=bool(job.roots))
         self._varied = VariedCalls(both, job.about, (*job.roots, *job.callers))

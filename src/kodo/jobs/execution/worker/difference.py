@@ -12,6 +12,8 @@ from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.describe import is_function
 from kodo.jobs.execution.worker.outcome import Outcome
 
+_OF_MOCK = "mock_calls"
+"""How the name of a part ends that tells what a mock was asked."""
 _ACCIDENTAL = 2
 """The rank of an error that nothing raises on purpose."""
 _PRIVATE_CALL = re.compile(r"(?<!\w)(_[A-Za-z_]\w*)\s*\(")
@@ -43,19 +45,38 @@ def tells(before: Outcome, after: Outcome) -> bool:
     return not (before.kind == after.kind == "raises" and before.accident and after.accident)
 
 
-Worth = tuple[bool, bool, int]
+Worth = tuple[bool, int, int]
 """How well a difference shows what a caller sees; smaller shows it better."""
 
 
 def worth(call: Call, before: Outcome, after: Outcome) -> Worth:
-    """An accident of a made-up value says less than what a private function does, and that less than what a caller sees."""
+    """An accident of a made-up value says less than the state of an object or of a value of the module, that less than what a private
+    function does, and that less than what a caller sees.
+    """
     how_much = rank(before, after)
-    return how_much >= _ACCIDENTAL, is_private(call), how_much
+    hidden = 2 if is_state(call, before, after) else int(is_private(call))
+    return how_much >= _ACCIDENTAL, hidden, how_much
 
 
 def is_plain(one: Worth) -> bool:
     """Whether a difference shows so well what a caller sees that nothing better need be looked for."""
     return not (one[0] or one[1])
+
+
+def is_state(call: Call, before: Outcome, after: Outcome) -> bool:
+    """Whether all that differs is the state of a value that is looked at from outside: attributes of the result, those of the object whose
+    method was called, and what a mock was asked.
+    """
+    if call.origin == "state":
+        return True
+    if not before.kind == after.kind == "value":
+        return False
+    names = {*before.parts, *after.parts}
+    differing = {name for name in names if before.parts.get(name) != after.parts.get(name)}
+    return all(
+        name.startswith("result.") or name == f"after: {call.receiver}" or name.endswith(_OF_MOCK)
+        for name in differing - {"type"}
+    )
 
 
 def is_private(call: Call) -> bool:

@@ -46,11 +46,12 @@ _SEQUENCES = ("'", '"', "[", "(")
 """How literals begin that can be gone through."""
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
+_FIRST_WORDS, _OF_THE_FIRST = 12, 0.5
 _TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
 
 
 class Variations:
-    """Makes variations of calls, deterministically; ``words`` are what the changed code is about."""
+    """Makes variations of calls, deterministically; ``words`` are what the changed code is about, the most relevant first."""
 
     def __init__(
         self,
@@ -153,7 +154,7 @@ class Variations:
         if rng.random() < _TOKENS and (varied := varied_tokens(value, self._words, rng)) is not None:
             return varied
         if self._words and rng.random() < _MARKED:
-            return self._marked(value, rng.choice(self._words))
+            return self._marked(value, self._word())
         if rng.random() < _ALIGNED and (aligned := self._aligned(value)) is not None:
             return aligned
         if rng.random() < _COPIED and (copied := self._copied(value)) is not None:
@@ -163,7 +164,7 @@ class Variations:
         lines = value.splitlines(keepends=True) or [""]
         at = rng.randrange(len(lines))
         other = rng.choice(self._texts) if self._texts else ""
-        word = rng.choice(self._words) if self._words else ""
+        word = self._word() if self._words else ""
         cut = sorted((rng.randint(0, len(other)), rng.randint(0, len(other))))
         options = [
             value[:start] + value[end:],
@@ -182,6 +183,11 @@ class Variations:
             value[:start] + piece.translate(_LOOKALIKES) + value[end:],
         ]
         return other if other and rng.random() > _SPLICED else rng.choice(options)[:20_000]
+
+    def _word(self) -> str:
+        """A word of the change: half of the time one of the first, which are on its lines or match patterns there."""
+        first = self._rng.random() < _OF_THE_FIRST
+        return self._rng.choice(self._words[:_FIRST_WORDS] if first else self._words)
 
     def _marked(self, value: str, word: str) -> str:
         """The text with a word between two pieces of it, at the end of a line, or on a line of its own with the depth of the
