@@ -57,8 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     repositories = _wanted(args, tomllib.loads((HERE / "repositories.toml").read_text()))
     if args.select:
-        for name, row in repositories.items():
-            found = select(find(args.clones, name), str(row["head"]), args.count, str(row.get("since", "")))
+        for name, listed in repositories.items():
+            head, since = str(listed["head"]), str(listed.get("since", ""))
+            found = select(find(args.clones, name), head, args.count, since)
             _print_selection(name, *found)
         return 0
     done = _read_rows(args.rows)
