@@ -41,6 +41,13 @@ def _of_distribution(module: TargetModule) -> Iterator[Path]:
             yield record.with_name("METADATA")
 
 
+def metadata_of(module: TargetModule) -> str | None:
+    """The metadata of the installed distribution that a module is of; None for one of a project."""
+    if module.root.name != "site-packages":
+        return None
+    return next((_text(path) for path in _of_distribution(module)), None)
+
+
 def _text(path: Path) -> str | None:
     """The text of a file; None for one that is not there, too large, or no text."""
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kodo.jobs.testgen.excluded_lines import excluded_lines
 from kodo.jobs.testgen.model import MutantPlace
 
 _COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -55,7 +56,8 @@ class _Change:
 def mutants(source: str, functions: frozenset[str], limit: int, seed: int) -> Iterator[Mutant]:
     """The mutants of the named functions (qualified names); a random ``limit`` of them where there are more."""
     tree = ast.parse(source)
-    changes = list(_changes(tree, functions))
+    excluded = excluded_lines(source, tree)
+    changes = [one for one in _changes(tree, functions) if one.line not in excluded]
     if len(changes) > limit:
         chosen = sorted(random.Random(seed).sample(range(len(changes)), limit))  # noqa: S311 - a sample, not a secret
         changes = [changes[at] for at in chosen]

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.testgen.hidden_packages import hidden_packages
 from kodo.jobs.testgen.worker.jobs import Answer, Job
 from kodo.sandbox import Isolation, Sandbox
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Worker:
     """The worker over one module."""
 
@@ -25,7 +27,7 @@ class Worker:
         """Name -> the module it is imported from, for all that calls may use of other modules."""
         return self.module.imported | dict(self.names)
 
-    @property
+    @cached_property
     def where(self) -> ModuleLocation:
         """The module as the worker finds it."""
         module = self.module
@@ -37,6 +39,7 @@ class Worker:
             tuple(sorted(module.defined)),
             tuple(str(path.relative_to(module.root)) for path in site_packages(module.root)),
             self.imported,
+            hidden=hidden_packages(module),
         )
 
     def ask(

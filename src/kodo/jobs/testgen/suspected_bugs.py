@@ -5,6 +5,7 @@ and comes with the smallest input that shows it. At most one for each fact.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 
 from kodo.jobs.execution.definitions import Function
@@ -88,9 +89,16 @@ def _stated(trials: Trials) -> Iterator[tuple[Call, Expectation, Observed]]:
     """The first, which is the smallest, failing call of each example and each stated condition."""
     done: set[tuple[str, str]] = set()
     for call, expect, seen in _failures(trials):
-        if (call.function, expect.quote) not in done:
+        if (call.function, expect.quote) not in done and not _is_notation(expect, seen):
             done.add((call.function, expect.quote))
             yield call, expect, seen
+
+
+def _is_notation(expect: Expectation, seen: Observed) -> bool:
+    """Whether a documented text has the words of the result, in their order, and other signs: ``Key('a')`` where repr says ``<Key a>``."""
+    shown = seen.after.get("repr(result)", seen.text)
+    words = re.findall(r"\w+", expect.text)
+    return expect.kind == "shows" and "<" in shown and words == re.findall(r"\w+", shown.strip("'\""))
 
 
 def _broken(

@@ -24,6 +24,8 @@ class ModuleLocation(msgspec.Struct, frozen=True):
     """Name of a class that arguments may be instances of -> the module it is imported from."""
     one_sided: tuple[str, ...] = ()
     """Attributes that only one of two versions has, which are not compared."""
+    hidden: tuple[str, ...] = ()
+    """Packages of kodo's environment that the module must not see."""
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):

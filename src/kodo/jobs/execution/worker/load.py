@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, ModuleLocation
@@ -59,11 +61,32 @@ def locate(file: str) -> Path:
     return project() / file.removeprefix(OWN)
 
 
-def prepare_path(where: ModuleLocation) -> None:
-    """Put the project's folders first on the import path."""
+def prepare_path(where: ModuleLocation, *, hide: bool = True) -> None:
+    """Put the project's folders first on the import path, and unless told otherwise ``hide`` what is to be hidden."""
     root = project()
     folders = [str(root / where.import_root), str(root), *(str(root / extra) for extra in where.extra_paths)]
     sys.path[:0] = list(dict.fromkeys(folders))
+    if where.hidden and hide:
+        sys.meta_path.insert(0, _Hidden(frozenset(where.hidden)))
+
+
+class _Hidden(MetaPathFinder):
+    """Finds none of the packages that are in kodo's environment alone."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """None for a module that is not hidden, which others find.
+
+        Raises:
+            ModuleNotFoundError: it is hidden.
+        """
+        if fullname.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
 
 
 def forget(package: str) -> None:

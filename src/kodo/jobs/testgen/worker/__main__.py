@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.execution.worker.jobs import Failed, Observe
-from kodo.jobs.execution.worker.load import CannotImport, import_target, prepare_path
+from kodo.jobs.execution.worker.jobs import OWN, Failed, Observe
+from kodo.jobs.execution.worker.load import CannotImport, forget, import_target, prepare_path
 from kodo.jobs.execution.worker.observe import run_observe
 from kodo.jobs.testgen.worker import kill
 from kodo.jobs.testgen.worker.jobs import (
@@ -24,15 +24,24 @@ from kodo.jobs.testgen.worker.mutant_code import MutantCode
 from kodo.jobs.testgen.worker.note_operands import run_note_operands
 
 _IMPORT_SECONDS = 30.0
+_ITSELF = frozenset({"kodo", "pytest", "_pytest", "coverage", "msgspec"})
+"""Packages that are not imported anew: what the worker itself is made of."""
 
 
 def answers(job: Job) -> Iterator[Answer]:
     """Do the job; an import failure is an answer too."""
-    prepare_path(job.where)
     if isinstance(job, Measure | Judge | ScoreMutants):
         from kodo.jobs.testgen.worker import (
             judge,
-        )  # here, because pytest takes longer than a job over calls
+        )  # here, because pytest takes longer than a job over calls; and first, so that it has its own packages
+
+        package = job.where.module.partition(".")[0]
+        forget(package if package not in _ITSELF else "")
+    files = job.files if isinstance(job, Measure | ScoreMutants) else ()
+    own = any(
+        one.startswith(OWN) for one in files
+    )  # the project's own tests have all that pytest loads with them
+    prepare_path(job.where, hide=not own)
     if isinstance(job, Measure):
         yield from judge.run_measure(job)
         return
