@@ -19,6 +19,9 @@ _ASKED_BY = {
     "iscoroutinefunction": ParamType("callable"),
 }
 """Function that asks something of a value -> the type for which the answer is yes."""
+_BUILTIN_TYPES = frozenset(
+    {"bool", "bytes", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple", "type"}
+)
 _LOOKS = frozenset({"hasattr", "getattr"})
 _OF_FILES = frozenset({"read", "readline", "readlines", "write", "writelines", "seek", "tell", "getvalue"})
 _HELD = dict.fromkeys(_OF_FILES, _FILE) | {"__next__": _ITERATOR, "__call__": ParamType("callable")}
@@ -38,7 +41,30 @@ def asked_types(
         for kind in _each(kinds)
         if (type_ := from_annotation(kind, classes)) is not None and type_.kind not in ("any", "none")
     ]
-    return tuple(dict.fromkeys(found))[:_MAX_TYPES]
+    same = [
+        ParamType("literal", text=text)
+        for statement in body
+        for node in ast.walk(statement)
+        for value, text in _compared(node, classes)
+        if name is None or (isinstance(value, ast.Name) and value.id == name)
+    ]
+    return tuple(dict.fromkeys([*found[:_MAX_TYPES], *same[:_MAX_TYPES]]))
+
+
+def _compared(node: ast.AST, classes: frozenset[str]) -> Iterator[tuple[ast.expr, str]]:
+    """The value and the class, or the member of a class, that a node compares it with: ``kind is Scalar``, ``x in (int, Color.RED)``."""
+    match node:
+        case ast.Compare(
+            left=left,
+            ops=[ast.Is() | ast.Eq() | ast.IsNot() | ast.NotEq() | ast.In() | ast.NotIn()],
+            comparators=[right],
+        ) if not isinstance(left, ast.Call):
+            for one in _each(right):
+                owner = one.value if isinstance(one, ast.Attribute) else one
+                if isinstance(owner, ast.Name) and (
+                    owner.id in classes or (owner is one and owner.id in _BUILTIN_TYPES)
+                ):
+                    yield left, ast.unparse(one)
 
 
 def read_attributes(name: str, body: Iterable[ast.AST]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ A test imports each name from one module, so a name means one thing in all calls
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 
 from kodo.jobs.execution.imports import exports
 from kodo.jobs.execution.target import TargetModule
@@ -67,9 +68,16 @@ class CallNames:
         return self._package in (one, other) and name in self._exports
 
 
-def names_in(sources: tuple[str, ...]) -> frozenset[str]:
-    """The names that expressions and statements read."""
-    nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
+def names_in(sources: Iterable[str]) -> frozenset[str]:
+    """The names that expressions and statements read; none of a source that is not Python, as a document may show."""
+    nodes = (node for source in sources for node in _nodes(source))
     return frozenset(
         node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     )
+
+
+def _nodes(source: str) -> Iterator[ast.AST]:
+    try:
+        yield from ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError):
+        return

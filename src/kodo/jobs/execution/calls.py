@@ -36,6 +36,18 @@ def filled(call: Call) -> str:
     return substitute(call.expression, _sources(call))
 
 
+def in_one(call: Call) -> str:
+    """The call and the statements before it as one expression; empty where these do more than bind names."""
+    by: dict[str, str] = {}
+    for line in filled_setup(call):
+        match ast.parse(line).body:
+            case [ast.Assign(targets=[ast.Name(id=name)], value=value)] if name not in by:
+                by[name] = substitute(ast.unparse(value), by)
+            case _:
+                return ""
+    return substitute(filled(call), by)
+
+
 def filled_setup(call: Call) -> list[str]:
     """The statements before the call, with the sources of its arguments."""
     by = _sources(call)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 from msgspec.structs import replace as replace_call
 
@@ -35,11 +35,15 @@ from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.mocks import asked_answers, awaitable, late_attributes, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
+from kodo.jobs.execution.nested_paths import with_path
 from kodo.jobs.execution.operators import FORMS, TAKES_LIKE
+from kodo.jobs.execution.package_tables import OF_WORDS, Row, drawn
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name
 from kodo.jobs.execution.parameters import Param
-from kodo.jobs.execution.reached_code import constructor, reached_shapes, reached_words
+from kodo.jobs.execution.placed_items import placed_items
+from kodo.jobs.execution.reached_code import constructor, reached_functions, reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
+from kodo.jobs.execution.sample_texts import lines_of, variant
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
     constants,
@@ -48,7 +52,7 @@ from kodo.jobs.execution.stated_facts import (
 )
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
-from kodo.jobs.execution.types_as_values import KIND, is_kind
+from kodo.jobs.execution.types_as_values import KIND, is_kind, works_on_types
 from kodo.jobs.execution.values import Values
 
 _OPERANDS = 0.7  # of the random comparisons and operations, those with another instance made alike
@@ -72,6 +76,17 @@ _LATE = 0.5  # of the calls of a method, those where attributes are set that ano
 _MOSTLY_MOCKS = (
     6  # of the values for an annotation with a class of which nothing is known, mocks, to one of each guess
 )
+_MAX_SAMPLES = 10  # texts of the package's documents and data that a function is given
+_SAMPLED = 0.6  # of the files that are written where there are such texts, those that hold one, or one a little changed
+_FORMED = 0.6  # of the other files, those of lines in the forms of common formats
+_READS_TEXT = re.compile(
+    r"(?:^|_|\.)(?:parse\w*|loads?|reads?|from_(?:str|string|text|file|lines)|text|source|data|contents?|string|document|markup|stream"
+    r"|lines?|code|body|raw|input|s|buf|buffer|grammar)$"
+)
+_NOT_SEQUENCES = frozenset({"int", "float", "str", "class", "literal", "none", "callable"})
+_TABLED = (
+    0.3  # to the calls of a function, those that are made besides of one row of a table of the package each
+)
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -90,14 +105,19 @@ class CandidateGenerator:
         mocked: bool = False,
         odd: tuple[str, ...] = (),
         attributes: Mapping[str, frozenset[str]] | None = None,
+        samples: tuple[str, ...] = (),
+        tables: tuple[Row, ...] = (),
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
         ``deep``: inputs are also made of what the functions ask for that a function calls, and iterators for what may be one.
         ``mocked``: objects that are talked to are mocks, and parameters for types are given types. ``odd``: sources of
         odd values (``odd_values``). ``attributes``: class -> the attributes of its instances, by which a parameter without an
-        annotation is known to be one.
+        annotation is known to be one. ``samples``: texts in the formats that the package reads, for files and texts (``sample_texts``).
+        ``tables``: rows of words that belong together (``package_tables``).
         """
+        self._tables = tables
+        self._samples = samples
         self._focus = focus
         self._compares = compares
         self._deep = deep
@@ -131,7 +151,13 @@ class CandidateGenerator:
             tuple(dict.fromkeys([*constants(module, function), *words])),
             self._instances,
             focus=self._focus,
-            shapes=(*text_shapes(function.node), *regex_texts(module, function), *shapes),
+            shapes=(
+                *self._shown_texts(function),
+                *text_shapes(function.node),
+                *regex_texts(module, function),
+                *shapes,
+            ),
+            samples=self._samples,
             asked=_asked_types(module, function) if self._deep else (),
             compares=self._compares,
             deep=self._deep,
@@ -154,6 +180,12 @@ class CandidateGenerator:
         numbered = [_renumber(call, self._next + at) for at, call in enumerate(out)]
         self._next += len(out)
         return numbered
+
+    def _shown_texts(self, function: Function) -> tuple[str, ...]:
+        """The samples, shortest first, for a function that reads a text or makes what reads one, by its name or that of a parameter."""
+        names = (function.qualname, *(one.name for one in function.params))
+        is_reader = self._samples and any(map(_READS_TEXT.search, names))
+        return tuple(sorted(self._samples, key=len)[:_MAX_SAMPLES]) if is_reader else ()
 
     def _asked(self, function: Function) -> tuple[tuple[object, ...], tuple[str, ...]]:
         """The words and texts that the functions ask for which a function, and the constructor of its class, call."""
@@ -356,19 +388,46 @@ class CandidateGenerator:
         defaults = {one.name: one.default for one in params if one.default and is_literal(one.default)}
         tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
             ((row, "boundary") for row in (needed, plain)),
+            ((row, "boundary") for row in self._with_placed(function, types, needed)),
             ((row, "near example") for row in other_forms(rows, types)),
             ((row, "near example") for row in near_rows(rows, values)),
             ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
             ((needed | {name: default}, "boundary") for name, default in defaults.items()),
         ]
         yield from islice(chain.from_iterable(tries), max(_MIN_BOUNDARIES, int(count * _BOUNDARIES)))
+        yield from zip(self._of_tables(types, values, count), repeat("random"))
         if function.params or owner or self._effects(function).variables:
             yield from random_rows(types, needed, rows, values, count)
+
+    def _with_placed(
+        self, function: Function, types: Mapping[str, ParamType], needed: dict[str, str]
+    ) -> Iterator[dict[str, str]]:
+        """Arguments with a sequence that has the items which the function asks for by their places."""
+        here = (one.node for _, one in [(self._module, function), *reached_functions(self._module, function)])
+        found = [source for node in here for source in placed_items(node)] if self._deep else []
+        for name, type_ in types.items():
+            kinds = {one.kind for one in members(type_)}
+            for source in found:
+                kind = "bytes" if source.startswith("b") else "str"
+                if kinds & {kind, "any"} or (kind == "bytes" and not kinds <= _NOT_SEQUENCES):
+                    yield needed | {name: source}
+
+    def _of_tables(
+        self, types: Mapping[str, ParamType], values: Values, count: int
+    ) -> Iterator[dict[str, str]]:
+        """Arguments that are drawn from one row of a table of the package each."""
+        if not (self._tables and any(map(_takes_words, types.values()))):
+            return
+        for _ in range(int(count * _TABLED)):
+            row = values.rng.choice(self._tables)
+            yield {name: drawn(type_, row, values) for name, type_ in types.items()}
 
     def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
         type_ = argument_type(param, rows)
         type_ = widened(self._module, type_, param, function) if self._deep else type_
-        type_ = self._of_class(self._as_kind(type_, param), param, function) if self._deep else type_
+        type_ = (
+            self._of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
+        )
         type_ = self._with_mocks(type_, param) if self._mocked else type_
         return with_odd(type_, param, self._odd) if self._odd else type_
 
@@ -381,15 +440,22 @@ class CandidateGenerator:
         ]
         return ParamType("union", (*found * _MOSTLY_INSTANCES, *members(type_))) if found else type_
 
-    def _as_kind(self, type_: ParamType, param: Param) -> ParamType:
-        """A type, and for a parameter that takes types also types, those of the module's own classes among them."""
-        if not is_kind(param.name, param.annotation) or (
-            param.default not in (None, "None") and is_literal(param.default or "")
-        ):
+    def _as_kind(self, type_: ParamType, param: Param, function: Function) -> ParamType:
+        """A type, and for a parameter that takes types also types, those of the module's own classes among them.
+
+        The first parameter of a function that works on types takes them too, where nothing says what it takes.
+        """
+        is_first = function.params[:1] == (param,) and param.type == ANY
+        takes_types = is_kind(param.name, param.annotation) or (is_first and self._works_on_types(function))
+        if not takes_types or (param.default not in (None, "None") and is_literal(param.default or "")):
             return type_
         names = [name for name in self._module.constructible if not name.startswith("_")][:_MAX_KINDS]
         kinds = (KIND, *(ParamType("literal", text=name) for name in names))
         return ParamType("union", (*kinds, *(one for one in members(type_) if one.kind != "kind")))
+
+    def _works_on_types(self, function: Function) -> bool:
+        here = [(self._module, function), *reached_functions(self._module, function)]
+        return works_on_types("\n".join(ast.unparse(one.node) for _, one in here if one.node.body))
 
     def _with_mocks(self, type_: ParamType, param: Param) -> ParamType:
         """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or a type."""
@@ -429,26 +495,28 @@ class CandidateGenerator:
         args, passed, generator = asynchronous(args, passed)
         outside = (*outside, *generator)
         inner = ", ".join(passed)
-        receiver = ""
-        if owner is None or function.kind in ("static", "class"):
-            callee = function.qualname
-        elif function.name == "__init__":
-            callee = owner.name
-        else:
-            receiver = _variable(owner.name)
-            callee = f"{receiver}.{function.name}"
-        if not receiver:
+        varies = self._deep and origin == "random"
+        if owner is None or function.kind in ("static", "class") or function.name == "__init__":
+            callee = owner.name if owner is not None and function.name == "__init__" else function.qualname
+            args = with_path(args, (), values.rng) if varies else args
             return Call(0, function.qualname, f"{callee}({inner})", tuple(args), outside, "", origin, expect)
-        assert owner is not None  # noqa: S101 - only an instance's method has a receiver
+        receiver = _variable(owner.name)
         setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
-        if self._deep and origin == "random":
-            args = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
-            if function.name in TAKES_LIKE and args and values.rng.random() < _OPERANDS:
-                args[0] = Arg(args[0].name, operand(setup, receiver, args[0].source, values))
+        args = self._of_instance_made(function, receiver, setup, args, values) if varies else args
         expression = self._of_instance(function, receiver, inner)
         if function.name in FORMS:
             args = [one for at, one in enumerate(args) if re.search(rf"\b_{at}\b", expression)]
         return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
+
+    def _of_instance_made(
+        self, function: Function, receiver: str, setup: tuple[str, ...], args: list[Arg], values: Values
+    ) -> list[Arg]:
+        """The arguments, some with what an instance was made of: its keys, a path through it, and for an operand another instance."""
+        given = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
+        given = with_path(given, setup, values.rng)
+        if function.name in TAKES_LIKE and given and values.rng.random() < _OPERANDS:
+            given[0] = Arg(given[0].name, operand(setup, receiver, given[0].source, values))
+        return given
 
     def _of_instance(self, function: Function, receiver: str, inner: str) -> str:
         """The expression that calls a method of ``receiver`` with ``inner``, reads a property, or sets it."""
@@ -579,8 +647,13 @@ def _class_names(type_: ParamType) -> Iterator[str]:
 
 
 def _file_text(values: Values) -> str:
-    """A few lines, of the words of the code."""
-    return "".join(f"{values.text()}\n" for _ in range(values.rng.choice((0, 1, 2, 4))))
+    """A sample of what the package reads or a few lines, of the words and signs of the code."""
+    rng = values.rng
+    if values.samples and rng.random() < _SAMPLED:
+        return variant(values.samples, rng)
+    if rng.random() < _FORMED:
+        return lines_of([one for one in values.constants if isinstance(one, str)], rng)
+    return "".join(f"{values.text()}\n" for _ in range(rng.choice((0, 1, 2, 4))))
 
 
 @lru_cache(maxsize=512)
@@ -611,6 +684,10 @@ def _variable(name: str) -> str:
     """CamelCase to snake_case, acronyms as one word, and never a name of the library."""
     out = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     return out if out != name else f"{out}_"
+
+
+def _takes_words(type_: ParamType) -> bool:
+    return type_.kind in OF_WORDS or any(map(_takes_words, type_.args))
 
 
 def _is_optional(param: Param) -> bool:

@@ -14,6 +14,7 @@ from functools import lru_cache
 NOW = "2024, 3, 15, 12, 30"
 SECONDS = "1710505800.0"
 _CLOCK = {"time": SECONDS, "monotonic": SECONDS, "perf_counter": SECONDS, "time_ns": "1710505800000000000"}
+_MAX_ALIASES = 3
 _PATH_CALLS = frozenset({"open", "Path", "exists", "isfile", "isdir", "getsize", "listdir"})
 _PATH_METHODS = frozenset(
     {"open", "read_text", "write_text", "read_bytes", "write_bytes", "exists", "is_file"}
@@ -67,7 +68,7 @@ def read_effects(module: str, tree: ast.Module, node: ast.AST, params: frozenset
                 _FROZEN[name],
                 f"monkeypatch.setattr({_place(module, used.value)!r}, Frozen{name.capitalize()})",
             ]
-    return Effects(tuple(setup), _variables(nodes), tuple(sorted(_files(node) & params)))
+    return Effects(tuple(setup), _variables(nodes), tuple(sorted(_opened(tree, node) & params)))
 
 
 def _reached(tree: ast.Module, node: ast.AST) -> Iterator[ast.AST]:
@@ -123,17 +124,50 @@ def _variables(nodes: list[ast.AST]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(out))
 
 
+def _opened(tree: ast.AST, node: ast.AST) -> frozenset[str]:
+    """The names that a function opens, also by another name or an attribute that it binds them to, or in another method of its class."""
+    opened = _files(node)
+    for one in ast.walk(tree) if getattr(node, "name", "") == "__init__" else ():
+        if isinstance(one, ast.ClassDef) and node in one.body:
+            opened |= {name for name in _files(one) if name.startswith("self.")}
+    for _ in range(_MAX_ALIASES):
+        opened |= {name for target, name in _aliases(node) if target in opened}
+    return opened
+
+
+def _aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """What is bound to a name, as it is or in a call of it alone: ``self.path = os.fspath(path)`` binds path."""
+    for one in ast.walk(node):
+        targets = (
+            one.targets
+            if isinstance(one, ast.Assign)
+            else [one.target]
+            if isinstance(one, ast.AnnAssign)
+            else []
+        )
+        value = getattr(one, "value", None)
+        names = (value, *getattr(value, "args", ())) if targets else ()
+        for target in targets:
+            if isinstance(target, ast.Name | ast.Attribute):
+                yield from (
+                    (ast.unparse(target), ast.unparse(name))
+                    for name in names
+                    if isinstance(name, ast.Name | ast.Attribute)
+                )
+
+
 def _files(node: ast.AST) -> frozenset[str]:
     """The names that a function opens or asks the file system about."""
     out: set[str] = set()
     for one in ast.walk(node):
         match one:
             case ast.Call(
-                func=ast.Name(id=called) | ast.Attribute(attr=called), args=[ast.Name(id=name), *_]
+                func=ast.Name(id=called) | ast.Attribute(attr=called),
+                args=[ast.Name() | ast.Attribute() as place, *_],
             ) if called in _PATH_CALLS:
-                out.add(name)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
+                out.add(ast.unparse(place))
+            case ast.Call(func=ast.Attribute(value=ast.Name() | ast.Attribute() as place, attr=method)) if (
                 method in _PATH_METHODS
             ):
-                out.add(name)
+                out.add(ast.unparse(place))
     return frozenset(out)

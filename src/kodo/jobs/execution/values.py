@@ -74,6 +74,8 @@ class Values:
     """
     odd: tuple[str, ...] = ()
     """Sources of odd values that open values are now and then; a hole stands for a plain one."""
+    samples: tuple[str, ...] = ()
+    """Texts in the formats that the package reads, for files."""
     _fitting: dict[str, list[str]] = field(default_factory=dict, init=False, compare=False)
     """Kind of type -> the sources that the constants give for it, found once: thousands of values are made of them."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kodo.jobs.execution.calls import filled
+from kodo.jobs.execution.calls import filled, in_one, is_python
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call, Observed
@@ -33,12 +33,32 @@ class Factories:
     package: PackageCalls
     generator: CandidateGenerator
 
-    def working(self, observe: Callable[[Sequence[Call]], Mapping[int, Observed]]) -> list[Call]:
-        """Calls that gave an instance, by what ``observe`` says of them; the function of each is the class."""
+    def working(
+        self, observe: Callable[[Sequence[Call]], Mapping[int, Observed]], shown: Iterable[Call] = ()
+    ) -> list[Call]:
+        """Calls that gave an instance, by what ``observe`` says of them; the function of each is the class.
+
+        Those that documents show are asked for each of the classes: what they make takes several steps more often than not.
+        """
         wanted = self.generator.needed_classes()
-        calls = self.generator.from_cases(self._calls(wanted)) if wanted else []
-        seen = observe(calls) if calls else {}
-        return [call for call in calls if call.id in seen and _is_instance(seen[call.id], call.function)]
+        if not wanted:
+            return []
+        calls = self.generator.from_cases(self._calls(wanted))
+        documented = self.generator.from_cases(
+            msgspec.structs.replace(call, expression=whole, args=(), setup=(), expect=None)
+            for call in filter(is_python, shown)
+            if (whole := in_one(call))
+        )
+        seen = observe([*documented, *calls]) if calls or documented else {}
+        return [
+            *(
+                msgspec.structs.replace(call, function=name)
+                for call in documented
+                for name in sorted(wanted)
+                if call.id in seen and _is_instance(seen[call.id], name)
+            ),
+            *(call for call in calls if call.id in seen and _is_instance(seen[call.id], call.function)),
+        ]
 
     def _calls(self, wanted: frozenset[str]) -> Iterator[Call]:
         counts = dict.fromkeys(wanted, 0)
@@ -63,7 +83,7 @@ class Factories:
         """Calls of one factory that need no statement before them."""
         is_own = module is self.module
         generator = self.generator if is_own else CandidateGenerator(module, self.package.seed, deep=True)
-        for call in generator.calls(function, _CALLS):
+        for call in filter(is_python, generator.calls(function, _CALLS)):
             whole = msgspec.structs.replace(
                 call, function=name, expression=filled(call), args=(), expect=None
             )

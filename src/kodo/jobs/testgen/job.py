@@ -19,6 +19,8 @@ from kodo.jobs.execution.class_hints import instance_attributes
 from kodo.jobs.execution.documents import documents
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.package import PackageSurvey
+from kodo.jobs.execution.package_tables import table_rows
+from kodo.jobs.execution.sample_texts import sample_texts
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.testgen import suspected_bugs
 from kodo.jobs.testgen.exploration import CallExploration
@@ -174,13 +176,20 @@ def _generate(pipeline: Pipeline, names: CallNames, session: Session | None) -> 
     survey = PackageSurvey(module)
     package = PackageCalls(survey, names, seed)
     attributes = instance_attributes((module, *survey.others))
+    texts = documents(module)
     generator = CandidateGenerator(
-        module, seed, instances=package.instances(), deep=True, attributes=attributes
+        module,
+        seed,
+        instances=package.instances(),
+        deep=True,
+        attributes=attributes,
+        samples=sample_texts(module, texts),
+        tables=table_rows(module),
     )
     factories = Factories(module, package, generator)
     working = pipeline.constructed(generator.constructors(_CONSTRUCTORS))
-    generator.learn(working, factories.working(pipeline.observe))
-    shown = calls_of_documents(documents(module), names.resolve)
+    shown = calls_of_documents(texts, names.resolve)
+    generator.learn(working, factories.working(pipeline.observe, shown))
     trials = CallExploration(pipeline, generator, package, shown).run()
     found = suspected_bugs.find(pipeline, trials)
     trials = trials.without(suspected_bugs.find_pinned(pipeline, trials))

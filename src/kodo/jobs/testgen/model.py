@@ -151,7 +151,7 @@ class Options(msgspec.Struct, frozen=True):
 
     framework: Framework = "pytest"
     inputs: int | None = None
-    rounds: int = 2
+    rounds: int = 3
     samples: int = 8
     repairs: int = 2
     seed: int = 0

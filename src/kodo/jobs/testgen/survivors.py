@@ -27,7 +27,7 @@ from kodo.jobs.testgen.queries import queried
 
 Kills = dict[int, frozenset[int]]
 
-_ROUNDS = 4
+_ROUNDS = 6
 _SEEDS = 6
 """Calls of one line that are varied in one round."""
 _NEIGHBOURS, _MATCHED, _CROSSED, _QUERIES = 14, 14, 10, 16
