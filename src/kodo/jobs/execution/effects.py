@@ -146,7 +146,7 @@ def _aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
             else []
         )
         value = getattr(one, "value", None)
-        names = (value, *getattr(value, "args", ())) if targets else ()
+        names = (value, *(value.args if isinstance(value, ast.Call) else ())) if targets else ()
         for target in targets:
             if isinstance(target, ast.Name | ast.Attribute):
                 yield from (

@@ -97,6 +97,11 @@ class Reader:
     assert read_effects("m", tree, init, frozenset({"path"})).files == ("path",)
 
 
+def test_a_function_that_is_bound_to_a_name_opens_no_file():
+    tree = ast.parse("def f(key):\n    get = lambda item: item[key]\n    return get\n")
+    assert read_effects("m", tree, tree.body[0], frozenset({"key"})).files == ()
+
+
 def test_rows_of_tables_belong_together(tmp_path):
     module = _module(
         tmp_path,
