@@ -7,7 +7,7 @@ from tests.contract.engines import answer, asking
 
 from kodo.server.engines.scripted import Script, ScriptedEngine, ScriptTurn, Step, Text, Think
 from kodo.server.lifecycle.errors import InvalidRequest
-from kodo.server.lifecycle.ports import Sampling
+from kodo.server.lifecycle.ports import Sampling, TextDelta
 
 STEPS: tuple[Step, ...] = (Think(text="A stop. "), Text(text="One, two, st"), Text(text="op, three."))
 
@@ -51,6 +51,16 @@ async def test_a_continued_answer_ends_at_the_same_place() -> None:
     for cut in range(1, len(whole)):
         rest = [event async for event in engine().generate(prepared, events_so_far=whole[:cut])]
         assert [*whole[:cut], *rest[1:]] == whole
+
+
+@pytest.mark.parametrize("top", [None, 0, 3])
+async def test_every_token_is_certain(top: int | None) -> None:
+    """Where log probabilities are asked for, each is 0, and there are no alternatives."""
+    got = await answer(engine(), asking("Go.", sampling=Sampling(top_logprobs=top)))
+    said = [event for event in got.events if isinstance(event, TextDelta)]
+    for delta in said:
+        probable = [(one.token, one.logprob, len(one.top_logprobs)) for one in delta.logprobs]
+        assert probable == ([] if top is None else [(delta.text, 0.0, min(top, 1))])
 
 
 async def test_a_bias_is_refused() -> None:

@@ -12,7 +12,8 @@ expression that is searched in the text of the prompt's last item, in the order 
 turn without ``match`` is used up. ``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay``
 (seconds), ``fail`` (a message), and ``finish`` (the reason of the end, by default ``stop``).
 
-A stop string ends the answer in front of it. ``logit_bias`` is refused: nothing is drawn here.
+A stop string ends the answer in front of it. Nothing is drawn here: every token is certain, so that log probabilities are 0,
+and ``logit_bias`` is refused.
 """
 
 from __future__ import annotations
@@ -44,10 +45,19 @@ from kodo.server.lifecycle.ports import (
     Progress,
     Prompt,
     ReasoningDelta,
+    Sampling,
     TextDelta,
     Usage,
 )
-from kodo.server.wire.items import FunctionCallOutput, Item, Message, ShellCallOutput, text_of
+from kodo.server.wire.items import (
+    FunctionCallOutput,
+    Item,
+    Logprob,
+    Message,
+    ShellCallOutput,
+    TopLogprob,
+    text_of,
+)
 from kodo.server.wire.tools import JsonObjectFormat, JsonSchemaFormat, TextFormat
 
 CHARACTERS_PER_TOKEN = 4
@@ -216,7 +226,8 @@ class ScriptedEngine:
         written = thought = 0
         reason = "stop"
         stop_sequence: str | None = None
-        stops = StopBuffer(prepared.prompt.sampling.stop)
+        sampling = prepared.prompt.sampling
+        stops = StopBuffer(sampling.stop)
         self.running += 1
         try:
             yield Progress(total=prepared.input_tokens, done=prepared.input_tokens, cached=0)
@@ -237,7 +248,7 @@ class ScriptedEngine:
                         thought += isinstance(event, ReasoningDelta)
                         if written > skip:
                             await asyncio.sleep(self._script.pace)
-                            yield event
+                            yield event if sampling.top_logprobs is None else _with_logprobs(event, sampling)
                     if stops.stopped_by is not None and reason != "length":
                         reason, stop_sequence = "stop", stops.stopped_by
                         break
@@ -340,6 +351,16 @@ def _check_schema(schema: dict[str, Any], param: str) -> None:
         raise InvalidRequest(
             f"The schema is not valid: {error.message}", param=f"{param}{path}", code="unsupported_schema"
         ) from None
+
+
+def _with_logprobs(event: EngineEvent, sampling: Sampling) -> EngineEvent:
+    """A token of the text with its probability, which is 1."""
+    if not isinstance(event, TextDelta) or not event.text:
+        return event
+    token = TopLogprob(token=event.text, logprob=0.0, bytes=tuple(event.text.encode()))
+    others = (token,) if sampling.top_logprobs else ()
+    chosen = Logprob(token=token.token, logprob=0.0, bytes=token.bytes, top_logprobs=others)
+    return msgspec.structs.replace(event, logprobs=(chosen,))
 
 
 def _until_stop(step: Text | Think | MakeCall | None, stops: StopBuffer) -> Iterator[EngineEvent]:

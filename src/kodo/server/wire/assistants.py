@@ -241,6 +241,22 @@ class ImageUrlBlock(StrictWire, frozen=True, kw_only=True, tag="image_url"):
     image_url: ImageUrl
 
 
+class ImageFile(StrictWire, frozen=True, kw_only=True):
+    """An image by the id of a file."""
+
+    file_id: FileId
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class ImageFileBlock(StrictWire, frozen=True, kw_only=True, tag="image_file"):
+    """An image in a message, of a file that was uploaded."""
+
+    image_file: ImageFile
+
+
+ImageBlock: TypeAlias = ImageUrlBlock | ImageFileBlock
+
+
 class TextValue(Wire, frozen=True, kw_only=True):
     """The text of a message that the server returns."""
 
@@ -274,7 +290,10 @@ class CreateMessage(StrictWire, frozen=True, kw_only=True):
 
     role: Literal["user", "assistant"]
     content: (
-        MessageText | Annotated[tuple[TextParam | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
+        MessageText
+        | Annotated[
+            tuple[TextParam | ImageUrlBlock | ImageFileBlock, ...], Meta(min_length=1, max_length=1024)
+        ]
     )
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=500)] | None = None
     metadata: Metadata | None = None
@@ -298,7 +317,7 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
     completed_at: int | None = None
     incomplete_at: int | None = None
     role: Literal["user", "assistant"]
-    content: tuple[TextBlock | ImageUrlBlock, ...]
+    content: tuple[TextBlock | ImageUrlBlock | ImageFileBlock, ...]
     assistant_id: str | None = None
     run_id: str | None = None
     attachments: tuple[Attachment, ...] = ()

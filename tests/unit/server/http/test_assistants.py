@@ -821,7 +821,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("threads", {"messages": 5}, "messages"),
     ("threads", {"tool_resources": {"code_interpreter": {}}}, "tool_resources"),
     ("messages", {"role": "user"}, "content"),
-    ("messages", {"role": "user", "content": [{"type": "image_file", "image_file": {}}]}, "content[0].type"),
+    (
+        "messages",
+        {"role": "user", "content": [{"type": "image_file", "image_file": {}}]},
+        "content[0].image_file",
+    ),
     ("messages", {"role": "user", "content": []}, "content"),
     ("messages", {"role": "user", "content": ""}, "content"),
     ("messages", {"role": "user", "content": [{"type": "text", "text": ""}]}, "content[0].text"),

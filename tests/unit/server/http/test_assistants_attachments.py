@@ -197,6 +197,30 @@ async def test_more_files_than_code_can_read_are_refused(tmp_path: Path) -> None
         assert answer.json()["error"]["param"] == "messages[0].attachments[20].file_id"
 
 
+async def test_an_image_of_a_file_is_shown_to_the_model(tmp_path: Path) -> None:
+    """One that sees none is told that it was there; a file that is not there is named."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        sdk = server.sdk()
+        image = await sdk.files.create(file=("a.png", b"\x89PNG\r\n\x1a\n"), purpose="vision")
+        part: Any = {"type": "image_file", "image_file": {"file_id": image.id, "detail": "low"}}
+        text: Any = {"type": "text", "text": "What is this?"}
+        thread = await sdk.beta.threads.create(messages=[{"role": "user", "content": [text, part]}])
+        (message,) = (await sdk.beta.threads.messages.list(thread.id)).data
+        echo = await sdk.beta.assistants.create(model=MODEL)
+        run = await sdk.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=echo.id)
+        said: Any = (await sdk.beta.threads.messages.list(thread.id)).data[0].content[0]
+        lost = {"type": "image_file", "image_file": {"file_id": "file-none"}}
+        refused = await http.post(
+            f"/v1/threads/{thread.id}/messages", json={"role": "user", "content": [text, lost]}
+        )
+    Message.model_validate_json(message.to_json(), strict=True)
+    assert message.to_dict()["content"][1] == part  # type: ignore[index]
+    assert run.status == "completed"
+    assert "An image was attached here." in said.text.value
+    assert refused.status_code == 404
+    assert refused.json()["error"]["param"] == "content[1].image_file.file_id"
+
+
 async def test_a_file_for_no_tool_is_kept_with_its_message(tmp_path: Path) -> None:
     """It is shown, and nothing reads it."""
     async with serving(tmp_path) as (_, sdk, _, file):

@@ -49,11 +49,15 @@ class Attachments:
             param: the field of the body that has a message, with ``{}`` for its number.
 
         Raises:
-            NotFound, InvalidRequest: a file is not there or cannot join; ``param`` names it.
+            NotFound, InvalidRequest: a file, or one that an image is of, is not there or cannot join; ``param`` names it.
         """
         searched: dict[str, str] = {}
         read: dict[str, str] = {}
         for number, message in enumerate(messages):
+            for index, part in enumerate(() if isinstance(message.content, str) else message.content):
+                if isinstance(part, wire.ImageFileBlock):
+                    where = f"{param.format(number)}content[{index}].image_file.file_id"
+                    await self._check(owner, part.image_file.file_id, where)
             for index, attachment in enumerate(message.attachments or ()):
                 where = f"{param.format(number)}attachments[{index}].file_id"
                 await self._check(owner, attachment.file_id, where)

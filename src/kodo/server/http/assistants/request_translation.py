@@ -86,10 +86,6 @@ def _check_message(message: Mapping[str, Any], path: str, hosted: Collection[str
             if tool.get("type") in _HOSTED_TOOLS and tool["type"] not in hosted:
                 where = f"{path}attachments[{number}].tools[{index}].type"
                 raise _unsupported(where, f"attachments for '{tool['type']}'")
-    for index, part in enumerate(_mappings(message.get("content"))):
-        if part.get("type") == "image_file":
-            where = f"{path}content[{index}].type"
-            raise BadBody("Images by file id are not supported.", where, "unsupported_content")
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
@@ -127,14 +123,16 @@ def translate_message(
     )
 
 
-def _input_part(role: str, part: wire.TextParam | wire.ImageUrlBlock) -> Part:
+def _input_part(role: str, part: wire.TextParam | wire.ImageBlock) -> Part:
+    if isinstance(part, wire.ImageFileBlock):
+        return InputImage(file_id=part.image_file.file_id, detail=part.image_file.detail)
     if isinstance(part, wire.ImageUrlBlock):
         return InputImage(image_url=part.image_url.url, detail=part.image_url.detail)
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
 
 
-def _content_block(part: wire.TextParam | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
-    if isinstance(part, wire.ImageUrlBlock):
+def _content_block(part: wire.TextParam | wire.ImageBlock) -> wire.TextBlock | wire.ImageBlock:
+    if not isinstance(part, wire.TextParam):
         return part
     return wire.TextBlock(text=wire.TextValue(value=part.text))
 
