@@ -74,6 +74,9 @@ class GroupWriter(ABC, Generic[C]):
     def _end(self, slot: int) -> None:
         """Let go of the thread's connection."""
 
+    def _before_taking(self) -> None:
+        """Called in a thread that has a job, before it takes what else waits."""
+
     async def run(self, work: Callable[[C], T], *, durable: bool = True) -> T:
         """Run ``work`` and return its result when it is committed; ``durable``: and on the disk.
 
@@ -125,6 +128,8 @@ class GroupWriter(ABC, Generic[C]):
         jobs: list[WriteJob[C]] = []
         try:
             job = self._queue.get()
+            if job is not None:
+                self._before_taking()
             while job is not None:
                 jobs.append(job)
                 if len(jobs) == MAX_BATCH:

@@ -9,11 +9,14 @@ This module knows no table.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.connections import SqliteConnection
@@ -24,6 +27,36 @@ from kodo.server.store.group_writer import MAX_BATCH, MAX_WAITING, GroupWriter, 
 __all__ = ["MAX_BATCH", "Writer"]
 
 logger = logging.getLogger(__name__)
+
+
+MAX_ASIDE_SECONDS: Final = 0.005
+"""How long the event loop stands aside for the statements of a transaction at most, and this thread waits for it to do so."""
+
+
+class Turn:
+    """The time in which the event loop stands aside for the statements of a transaction.
+
+    Each statement gives the interpreter away and takes it back. Where the loop has work at the same time, the two threads change
+    places at nearly every one, which costs as much as the statement itself.
+    """
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self._over = threading.Event()
+
+    def ask(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the loop has done what it has to do now, and stands aside. In the writer's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is in the way
+            loop.call_soon_threadsafe(self._stand_aside)
+            self._begun.wait(MAX_ASIDE_SECONDS)
+
+    def end(self) -> None:
+        """Let the loop go on. May be called twice, and without :meth:`ask`."""
+        self._over.set()
+
+    def _stand_aside(self) -> None:
+        self._begun.set()
+        self._over.wait(MAX_ASIDE_SECONDS)
 
 
 class Writer(GroupWriter[SqliteConnection]):
@@ -53,7 +86,17 @@ class Writer(GroupWriter[SqliteConnection]):
         self._guard = guard
         self._lost: StoreFailed | None = None
         self._full: bool | None = None
+        self._turn = Turn()
+        self._several = False
+        """Whether the last transaction had more than one job."""
         self.start()
+
+    def _before_taking(self) -> None:
+        """Where several write at a time, take the interpreter for the statements. What the loop hands over until it stands aside
+        is in the same transaction."""
+        self._turn = Turn()
+        if self._several or self.waiting:
+            self._turn.ask(self._loop)
 
     def _end(self, slot: int) -> None:
         self._connection.close()
@@ -61,10 +104,15 @@ class Writer(GroupWriter[SqliteConnection]):
     def _commit(self, slot: int, jobs: Sequence[WriteJob[SqliteConnection]]) -> list[WriteOutcome]:
         """One transaction. Where one job breaks it, each is given a transaction of its own. Once a file is lost, nothing
         is committed any more."""
+        self._several = len(jobs) > 1
         if self._lost is not None:
+            self._turn.end()
             return [WriteOutcome(job.future, error=self._lost) for job in jobs]
         try:
-            outcomes = self._run(jobs)
+            try:
+                outcomes = self._run(jobs)
+            finally:
+                self._turn.end()
             if outcomes is None:
                 return [outcome for job in jobs for outcome in self._commit(slot, [job])]
             self._connection.execute("COMMIT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.store import connections
+from kodo.server.store import writer as writer_module
 from kodo.server.store.writer import Writer
 
 Work = Callable[[sqlite3.Connection], None]
@@ -275,3 +277,44 @@ async def test_writes_that_succeed_take_no_savepoint(bench: Bench) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         assert bench.statements.count("SAVEPOINT job") == savepoints
     assert bench.numbers() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(0.002, True), (0.1, False)])
+async def test_the_loop_stands_aside_for_the_statements_of_several_writes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float, stands: bool
+) -> None:
+    """It takes no turn while they run, and waits for a long one only as long as it may."""
+    monkeypatch.setattr(writer_module, "MAX_ASIDE_SECONDS", 0.03)
+    turns: list[int] = [0]
+
+    async def tick() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    def statement(_: sqlite3.Connection) -> int:
+        before = turns[0]
+        time.sleep(seconds)
+        return turns[0] - before
+
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(statement)) for _ in range(3)]
+    await asyncio.sleep(0)
+    ticking = asyncio.create_task(tick())
+    bench.released.set()
+    await held
+    passed = await asyncio.gather(*tasks)
+    ticking.cancel()
+    assert (sum(passed) == 0) is stands
+
+
+async def test_a_single_write_leaves_the_loop_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else is at work that would be in the way."""
+
+    def asked(*_: object) -> None:
+        raise AssertionError("the loop was asked to stand aside")
+
+    monkeypatch.setattr(writer_module.Turn, "ask", asked)
+    for number in range(3):
+        await bench.writer.run(insert(number))
+    assert bench.numbers() == [0, 1, 2]
