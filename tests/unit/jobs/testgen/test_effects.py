@@ -161,6 +161,47 @@ def test_functions_with_side_effects_get_tests_that_pass(tmp_path):
     assert "tmp_path):" in report.text
 
 
+MACHINE = """
+import argparse, getpass, os, platform, socket, sys, time
+from pathlib import Path
+
+def arguments(): return sys.argv[1:]
+def program(): return sys.argv[0]
+def parsed():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", nargs="?")
+    return parser.parse_args().name
+def required():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("number")
+    return parser.parse_args().number
+def home(): return os.path.expanduser("~")
+def user(): return getpass.getuser()
+def host(): return socket.gethostname()
+def kernel(): return platform.release()
+def processors(): return os.cpu_count()
+def number(): return os.getuid()
+def interpreter(): return sys.executable
+def here(): return Path(__file__).parent
+def zone(): return time.localtime(86400).tm_hour
+def double(n: int) -> int: return n * 2
+"""
+
+
+def test_what_rests_on_the_machine_gets_no_test(tmp_path):
+    """Its name, its user, its paths, its time zone, the command line: each is another one in a second process."""
+    path = tmp_path / "mod.py"
+    path.write_text(MACHINE)
+    path.chmod(0o644)
+    tmp_path.chmod(0o755)
+    options = job.Options(inputs=10, mutants=4, kill_seconds=5)
+    if Sandbox().probe().level != "full":
+        with pytest.raises(IsolationRefused):
+            job.testgen(path, options)
+        return
+    assert {one.function for one in job.testgen(path, options).kept} == {"double"}
+
+
 def test_an_instance_is_made_as_the_documentation_shows(tmp_path):
     """A receiver, and an argument of the class, come out of a doctest rather than out of types."""
     path = tmp_path / "mod.py"

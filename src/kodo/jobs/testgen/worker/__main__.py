@@ -1,5 +1,6 @@
 """Start of the worker: python -m kodo.jobs.testgen.worker JOB.json -> JSON lines of answers."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from kodo.jobs.testgen.worker.jobs import (
 )
 from kodo.jobs.testgen.worker.mutant_code import MutantCode
 from kodo.jobs.testgen.worker.note_operands import run_note_operands
+from kodo.jobs.testgen.worker.other_machine import pretend
 
 _IMPORT_SECONDS = 30.0
 _ITSELF = frozenset({"kodo", "pytest", "_pytest", "coverage", "msgspec"})
@@ -69,6 +71,9 @@ def answers(job: Job) -> Iterator[Answer]:
 def main() -> None:
     """Read the job, write one line for each answer to a descriptor that the code under test does not have."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
+    sys.argv[1:] = []  # what reads the command line is not to find kodo's
+    if isinstance(job, Observe):
+        pretend(os.environ.get("PYTHONHASHSEED", ""))
     out = open(1, "wb", closefd=False)  # noqa: SIM115 - standard output as bytes, for the life of the process
     sys.stdout = sys.stderr
     for answer in answers(job):
