@@ -6,7 +6,8 @@ Lines end at LF only, as in git; text is kept as it is. This module does not kno
 import difflib
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
@@ -22,6 +23,9 @@ _HUNK = re.compile(r"^@@ -", re.MULTILINE)
 _COUNTS = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
 _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
 
+
+MOVED = 0.5
+"""The share of lines that a file has from another one, which is gone, to be the same file under another name."""
 
 MAX_COMPARISONS = 25_000_000
 """Old lines times new ones that may be compared for a diff; a second or two of work."""
@@ -132,6 +136,23 @@ def split_lines(text: str) -> list[str]:
     if lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def moved_files(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Path of a new file -> path of the one that is gone and has most of its lines, as git sees a rename (50 %)."""
+    gone = {path: Counter(split_lines(before[path])) for path in before.keys() - after.keys()}
+    shares: list[tuple[float, str, str]] = []
+    for path in after.keys() - before.keys():
+        lines = Counter(split_lines(after[path]))
+        for old, its in gone.items():
+            longer = max(lines.total(), its.total())
+            if longer and (share := (lines & its).total() / longer) >= MOVED:
+                shares.append((-share, path, old))
+    moved: dict[str, str] = {}
+    for _, path, old in sorted(shares):
+        if path not in moved and old not in moved.values():
+            moved[path] = old
+    return moved
 
 
 def hunks_of(section: str, total: int) -> tuple[Hunk, ...]:

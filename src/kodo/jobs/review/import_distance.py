@@ -38,20 +38,20 @@ def import_distances(root: Path, names: Sequence[str], target: str) -> dict[str,
 @lru_cache(maxsize=2)
 def _importers(root: Path, names: tuple[str, ...]) -> Mapping[str, Set[str]]:
     """The files that import each file. Kept for all modules of a change, whose trees do not change."""
-    by_module = {module: name for name in names for module in _modules(name)}
+    by_module = {module: name for name in names for module in module_names(name)}
     importers: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
         try:
             text = (root / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        for module in _imports(text, _package(name)):
+        for module in _imports(text, package_of(name)):
             if (found := by_module.get(module)) is not None:
                 importers[found].add(name)
     return importers
 
 
-def _modules(name: str) -> Iterator[str]:
+def module_names(name: str) -> Iterator[str]:
     """The dotted names of a file: from the project's root and from a folder of packages."""
     parts = name.removesuffix(".py").removesuffix("/__init__").split("/")
     yield ".".join(parts)
@@ -59,7 +59,7 @@ def _modules(name: str) -> Iterator[str]:
         yield ".".join(parts[1:])
 
 
-def _package(name: str) -> list[str]:
+def package_of(name: str) -> list[str]:
     """The parts of the package that a file's relative imports start from."""
     parts = name.split("/")[:-1]
     return parts[1:] if parts and parts[0] in _ROOTS else parts

@@ -32,9 +32,10 @@ from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
+from kodo.jobs.review.broken_imports import broken_imports
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.languages import is_test_data
+from kodo.jobs.review.languages import is_generated, is_test_data
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
 from kodo.jobs.review.reading import ReviewInput, SourceError
@@ -73,6 +74,9 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     for file in files:
         candidates = without_duplicates(work.analysis.after[file.path])
         work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
+    for file, candidates in broken_imports(material, files, deadline):
+        if not settings.excludes(file.path):
+            work.take(file, candidates)
     runs = options.run and not isinstance(source, PathsSource | TextSource)
     proposer = (
         Proposer(session, options, deadline) if session is not None and options.size == "capable" else None
@@ -124,13 +128,19 @@ class _ReviewState:
     def take(self, file: ChangedFile, candidates: Iterable[Candidate]) -> list[Rejected]:
         """Judge candidates of one file: keep what is wanted, holds and is not suppressed; returns what does not hold.
 
-        The code of a file that is data of tests may be wrong on purpose; only security is judged there.
+        The code of a file that is data of tests may be wrong on purpose; only security is judged there. What a program
+        wrote is judged for faults alone: nobody puts its style right.
         """
+        judged_for = set(Category)
+        if is_test_data(file.path):
+            judged_for = {Category.SECURITY}
+        elif is_generated(file.after):
+            judged_for = {Category.SECURITY, Category.BUG}
         wanted = [
             candidate
             for candidate in candidates
             if candidate.category in self.options.categories
-            and (candidate.category is Category.SECURITY or not is_test_data(file.path))
+            and candidate.category in judged_for
             and not self.settings.unwanted(file.path, candidate.rule, candidate.category)
         ]
         judged = verify(file, wanted, self.options.lang)
@@ -281,6 +291,8 @@ def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]
         findings += fixes.with_fixes(
             file, work.active.get(file.path, []), reported, work.settings.target, tester, budget
         )
+    read = {file.path for file in work.files}
+    findings += [one for one in work.found if one.place.path not in read]
     if budget.left_out:
         work.notes.append(
             f"fixes were not tried for {budget.left_out} findings: a review tries a limited number"
@@ -341,9 +353,9 @@ def _state(
     """Clean only where everything that should have been read was."""
     if any(item.gap for item in left_out):
         return State.PARTIAL
-    if not files:
-        return State.SKIPPED
-    return State.FINDINGS if findings else State.CLEAN
+    if findings:
+        return State.FINDINGS
+    return State.CLEAN if files else State.SKIPPED
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

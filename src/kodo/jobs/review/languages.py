@@ -1,5 +1,6 @@
 """Which language a file is in, by its name or first line, and which files are not code at all."""
 
+import re
 from pathlib import PurePosixPath
 
 _BY_SUFFIX = {
@@ -34,6 +35,12 @@ _DATA_FOLDERS = frozenset(
     {"data", "cases", "examplefiles", "golden", "inputs", "expected", "resources", "snippets"}
 )
 _TEST_DATA = frozenset({"testdata", "test_data", "test-data"})
+_HEAD_LINES = 12
+_GENERATED = re.compile(
+    r"^\s*(?:#|//|/?\*|--|;)(?=.*(?:@generated\b|\bDO NOT (?:EDIT|MODIFY)\b)).*\bgenerated\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A comment, in one line: as `Go <https://go.dev/s/generatedcode>`_ and protoc write it."""
 _MINIFIED_LINE = 400
 """Characters of a script's line on average above which nobody wrote it by hand."""
 _ALIASES = {"py": ".py", "js": ".js", "ts": ".ts", "golang": ".go", "bash": ".sh", "c++": ".cpp", "c#": ".cs"}
@@ -76,6 +83,11 @@ def is_minified(language: str, text: str) -> bool:
     """Whether a script is what a minifier made: nobody wrote it so, and its source is elsewhere."""
     lines = text.count("\n") + 1
     return language == "javascript" and len(text) > 2_000 and len(text) / lines > _MINIFIED_LINE
+
+
+def is_generated(text: str) -> bool:
+    """Whether the head of a file says that a program wrote it, as compilers of schemas and parsers do."""
+    return bool(_GENERATED.search("".join(text.splitlines(keepends=True)[:_HEAD_LINES])))
 
 
 def is_test_data(path: str) -> bool:

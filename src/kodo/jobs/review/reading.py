@@ -160,13 +160,16 @@ def _inside(root: Path, path: str) -> Path | None:
     return file if real.is_file() and not file.is_symlink() and real.is_relative_to(root.resolve()) else None
 
 
-def tree_text(root: Path | None) -> Callable[[str], str | None]:
-    """The text of a path in the tree at ``root``; None where there is no regular file of that name."""
+def tree_text(root: Path | None, errors: str = "replace") -> Callable[[str], str | None]:
+    """The text of a path in the tree at ``root``; None where there is no regular file of that name.
+
+    ``errors`` says what becomes of bytes that are not UTF-8, as for :meth:`bytes.decode`.
+    """
 
     def text(path: str) -> str | None:
         file = _inside(root, path) if root else None
         raw = _read_regular(file, MAX_SETTINGS_BYTES) if file else None
-        return raw.decode("utf-8", errors="replace") if raw is not None else None
+        return raw.decode("utf-8", errors=errors) if raw is not None else None
 
     return text
 
@@ -280,16 +283,18 @@ def _text(source: TextSource, max_bytes: int) -> ReviewInput:
 
 def _versions(source: VersionsSource, max_bytes: int) -> ReviewInput:
     builder = _InputBuilder(max_bytes)
-    for path in sorted({*source.before, *source.after}):
+    moved = changes.moved_files(source.before, source.after)
+    for path in sorted({*source.before, *source.after} - {*moved.values()}):
         if path not in source.after:
             builder.leave(path, "deleted", gap=False)
             continue
         text = builder.readable(path, source.after[path].encode("utf-8", errors="surrogateescape"))
         if text is None or text == source.before.get(path):
             continue
-        before = source.before.get(path)
+        old_path = moved.get(path, "")
+        before = source.before.get(old_path or path)
         hunks = changes.hunks_of(changes.unified(before or "", text), len(changes.split_lines(text)))
-        builder.add(ChangedFile(path, language_of(path, text), text, before, hunks))
+        builder.add(ChangedFile(path, language_of(path, text), text, before, hunks, old_path=old_path))
     return builder.material("two versions", source.before.get)
 
 
@@ -392,7 +397,7 @@ def _lines_of_hunks(hunks: Sequence[changes.Hunk], size: int) -> list[str]:
 def _pending(source: PendingSource, max_bytes: int) -> ReviewInput:
     """The working tree against the last commit, read as two versions of the changed files."""
     repository = Repository(Repository(source.root).top())
-    tree = tree_text(repository.root)
+    tree = tree_text(repository.root, "surrogateescape")
     before: dict[str, str] = {}
     after: dict[str, str] = {}
     for path in repository.pending():

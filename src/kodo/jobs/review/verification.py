@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kodo.jobs.job import Rejected, Result, Verified
-from kodo.jobs.report.model import Evidence, Finding, Place
+from kodo.jobs.report.model import Category, Evidence, Finding, Place
 from kodo.jobs.review import python
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile, split_lines
@@ -36,7 +36,8 @@ def introduced(file: ChangedFile, after: Sequence[Candidate], before: Sequence[C
     """The candidates that the change brought: those on the text before it, by rule and line, are taken away.
 
     Of several equal ones, those on untouched lines are the old ones. A candidate outside of every touched line that
-    is nevertheless new (an import was removed, its use is further down) is kept.
+    is nevertheless new (an import was removed, its use is further down) is kept. A matter of style is also the old one where
+    its line is another one and what it is about is not: the same words, such as the name of a definition.
     """
     if file.before is None:
         return list(after)
@@ -49,6 +50,13 @@ def introduced(file: ChangedFile, after: Sequence[Candidate], before: Sequence[C
             old[key] -= 1
         else:
             kept.append(candidate)
+    style = Counter(
+        (one.rule, words)
+        for one in before
+        if one.category is Category.READABILITY and (words := _words(old_lines, one))
+    )
+    same = Counter((one.rule, _words(file.lines, one)) for one in after)
+    kept = [one for one in kept if same[key := (one.rule, _words(file.lines, one))] > style[key]]
     return sorted(kept, key=lambda candidate: (candidate.line, candidate.column, candidate.rule))
 
 
@@ -145,6 +153,13 @@ def without_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
         seen.add(key)
         kept.append(candidate)
     return kept
+
+
+def _words(lines: Sequence[str], candidate: Candidate) -> str:
+    """What a candidate is about, where that is a part of one line; "" for all others."""
+    if candidate.last != candidate.line or not 0 < candidate.column < candidate.end_column:
+        return ""
+    return lines[candidate.line - 1][candidate.column - 1 : candidate.end_column - 1]
 
 
 def _line(lines: Sequence[str], number: int) -> str:
