@@ -32,18 +32,17 @@ from kodo.jobs.execution.call_arguments import (
 from kodo.jobs.execution.class_hints import classes_of
 from kodo.jobs.execution.definitions import Class, Function
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
-from kodo.jobs.execution.effects import Effects, read_effects
-from kodo.jobs.execution.mocks import asked_answers, awaitable, late_attributes, of_class
+from kodo.jobs.execution.mocks import awaitable, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.nested_paths import with_path
 from kodo.jobs.execution.operators import FORMS, TAKES_LIKE
 from kodo.jobs.execution.package_tables import OF_WORDS, Row, drawn
-from kodo.jobs.execution.param_types import ANY, ParamType, from_name
+from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.placed_items import placed_items
 from kodo.jobs.execution.reached_code import constructor, reached_functions, reached_shapes, reached_words
+from kodo.jobs.execution.receivers import Receivers, is_optional
 from kodo.jobs.execution.regex_texts import regex_texts
-from kodo.jobs.execution.sample_texts import lines_of, variant
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
     constants,
@@ -56,7 +55,6 @@ from kodo.jobs.execution.types_as_values import KIND, is_kind, works_on_types
 from kodo.jobs.execution.values import Values
 
 _OPERANDS = 0.7  # of the random comparisons and operations, those with another instance made alike
-_OF_FILES = 0.6  # of the instances of a class that may read a file, those that read one
 _MAX_MAKERS = 6
 _NEAR_LISTS = 4
 _BOUNDARIES, _MIN_BOUNDARIES = (
@@ -65,20 +63,16 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 )  # of the calls, those that are not random: many parameters have many boundaries
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
-_SET = 0.5  # of the calls of a property that can be set, those where it was set before
 _MOSTLY_INSTANCES = (
     4  # instances of a class that a parameter seems to be of, to one value of each guessed type
 )
 _MAX_KINDS = 6  # classes of the module that a parameter for types is given
 _SETTINGS = 60  # calls that set a property, besides those that read it
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
-_LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
 _MOSTLY_MOCKS = (
     6  # of the values for an annotation with a class of which nothing is known, mocks, to one of each guess
 )
 _MAX_SAMPLES = 10  # texts of the package's documents and data that a function is given
-_SAMPLED = 0.6  # of the files that are written where there are such texts, those that hold one, or one a little changed
-_FORMED = 0.6  # of the other files, those of lines in the forms of common formats
 _READS_TEXT = re.compile(
     r"(?:^|_|\.)(?:parse\w*|loads?|reads?|from_(?:str|string|text|file|lines)|text|source|data|contents?|string|document|markup|stream"
     r"|lines?|code|body|raw|input|s|buf|buffer|grammar)$"
@@ -87,7 +81,6 @@ _NOT_SEQUENCES = frozenset({"int", "float", "str", "class", "literal", "none", "
 _TABLED = (
     0.3  # to the calls of a function, those that are made besides of one row of a table of the package each
 )
-_EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
 class CandidateGenerator:
@@ -128,10 +121,7 @@ class CandidateGenerator:
         self._documented = DocumentedCalls(module)
         self._seed = seed
         self._next = 0
-        self._known_effects: dict[str, Effects] = {}
-        self._known_changers: dict[str, list[Function]] = {}
-        self._known_late: dict[str, tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]] = {}
-        self._class_nodes = {node.name: node for node in module.tree.body if isinstance(node, ast.ClassDef)}
+        self._receivers = Receivers(module, deep=deep, mocked=mocked)
         self._learned = False
         self._instances = documented_instances(module)
         for name, sources in (instances or {}).items():
@@ -363,7 +353,9 @@ class CandidateGenerator:
         """A plain call of a method after each method that changes the state and needs nothing, as ``close()``."""
         needed = [one for one in function.params if one.default is None and not one.variadic]
         plain = {one.name: values.plain(one.type) for one in needed}
-        makers = [one for one in self._state_changers(owner.name) if all(map(_is_optional, one.params))]
+        makers = [
+            one for one in self._receivers.state_changers(owner.name) if all(map(is_optional, one.params))
+        ]
         for maker in makers[:_MAX_MAKERS]:
             call = self._call(function, owner, values, plain, "boundary")
             if call.receiver:
@@ -396,7 +388,7 @@ class CandidateGenerator:
         ]
         yield from islice(chain.from_iterable(tries), max(_MIN_BOUNDARIES, int(count * _BOUNDARIES)))
         yield from zip(self._of_tables(types, values, count), repeat("random"))
-        if function.params or owner or self._effects(function).variables:
+        if function.params or owner or self._receivers.effects(function).variables:
             yield from random_rows(types, needed, rows, values, count)
 
     def _with_placed(
@@ -487,7 +479,7 @@ class CandidateGenerator:
         expect: Expectation | None = None,
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
-        outside, given = self._hold_still(function, given, values)
+        outside, given = self._receivers.hold_still(function, given, values)
         params = [with_iterator_items(one) if self._deep else one for one in function.params]
         args, passed = pass_arguments(params, given, values)
         if self._deep and expect is None and values.rng.random() < _RECORDED:
@@ -501,7 +493,7 @@ class CandidateGenerator:
             args = with_path(args, (), values.rng) if varies else args
             return Call(0, function.qualname, f"{callee}({inner})", tuple(args), outside, "", origin, expect)
         receiver = _variable(owner.name)
-        setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
+        setup = (*outside, *self._receivers.prepare(owner, receiver, function, values, origin))
         args = self._of_instance_made(function, receiver, setup, args, values) if varies else args
         expression = self._of_instance(function, receiver, inner)
         if function.name in FORMS:
@@ -529,100 +521,6 @@ class CandidateGenerator:
         form = FORMS.get(function.name)
         return form.format(receiver) if form else f"{receiver}.{function.name}({inner})"
 
-    def _hold_still(
-        self, function: Function, given: Mapping[str, str], values: Values
-    ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Statements that hold the clock, the environment and files still, and the arguments that use them."""
-        effects = self._effects(function)
-        rng, setup, row = values.rng, list(effects.setup), dict(given)
-        for name in effects.variables:
-            value = rng.choice((None, "''", "'1'", "'value'", repr(values.text())))
-            change = f"delenv({name!r}, raising=False)" if value is None else f"setenv({name!r}, {value})"
-            setup.append(f"monkeypatch.{change}")
-        for name in effects.files:
-            if name in row:
-                place = f"tmp_path / {name + '.txt'!r}"
-                text = next((one.type for one in function.params if one.name == name and one.typed), None)
-                row[name] = f"str({place})" if text is not None and text.kind == "str" else place
-                if rng.random() < _EXISTING:
-                    setup.append(f"({place}).write_text({_file_text(values)!r}, encoding='utf-8')")
-        return tuple(setup), row
-
-    def _effects(self, function: Function) -> Effects:
-        if function.qualname not in self._known_effects:
-            module, names = self._module, frozenset(one.name for one in function.params)
-            self._known_effects[function.qualname] = read_effects(
-                module.name, module.tree, function.node, names
-            )
-        return self._known_effects[function.qualname]
-
-    def _prepare(
-        self, owner: Class, receiver: str, function: Function, values: Values, origin: Origin
-    ) -> tuple[str, ...]:
-        """Statements that make an instance and, for most calls, bring it into some state by other methods."""
-        rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
-        lines = list(self._of_file(owner, receiver, values)) if self._deep else []
-        lines = lines or [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
-        if self._mocked:
-            lines += self._late(owner.name, receiver, function, values)
-        makers = self._state_changers(owner.name)
-        for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
-            method = rng.choice(makers)
-            inner = ", ".join(
-                f"{param.name}={values.random(param.type)}"
-                if param.keyword_only
-                else values.random(param.type)
-                for param in method.params
-                if not param.variadic and param.default is None
-            )
-            lines.append(f"{receiver}.{method.name}({inner})")
-        setter = self._module.setters.get(function.qualname)
-        if setter is not None and setter.params and rng.random() < _SET:
-            lines.append(f"{receiver}.{function.name} = {values.random(setter.params[0].type)}")
-        return tuple(lines)
-
-    def _late(self, owner: str, receiver: str, function: Function, values: Values) -> Iterator[str]:
-        """Statements that set attributes which the constructor leaves at None, for some calls of a method that reads them, and that
-        let mocks answer no where an answer decides.
-        """
-        if function.qualname not in self._known_late:
-            node = self._class_nodes.get(owner)
-            late = late_attributes(node, function.node) if node is not None else {}
-            self._known_late[function.qualname] = late, asked_answers(function.node)
-        found, asked = self._known_late[function.qualname]
-        chosen = [one for one in found.items() if values.rng.random() < _LATE]
-        for name, made in chosen:
-            value = values.rng.choice(made) if made else values.random(from_name(name))
-            yield f"{receiver}.{name} = {value}"
-        for method in asked if values.rng.random() < _LATE else ():
-            yield f"{receiver}.{method}.return_value = False"
-
-    def _of_file(self, owner: Class, receiver: str, values: Values) -> Iterator[str]:
-        """Statements that make an instance of a class whose constructor reads a file; now and then none, and for others none."""
-        init = self._module.every_function.get(f"{owner.name}.__init__")
-        files = self._effects(init).files if init is not None else ()
-        if init is None or not files or values.rng.random() > _OF_FILES:
-            return
-        needed = [one for one in init.params if one.name in files or not _is_optional(one)]
-        given = {one.name: values.random(one.type) for one in needed}
-        setup, given = self._hold_still(init, given, values)
-        yield from setup
-        yield f"{receiver} = {owner.name}({', '.join(f'{name}={source}' for name, source in given.items())})"
-
-    def _state_changers(self, owner: str) -> list[Function]:
-        """The public methods of a class that change its state; read once, as every call of a method asks."""
-        if owner not in self._known_changers:
-            self._known_changers[owner] = [
-                one
-                for one in self._module.functions
-                if one.owner == owner
-                and one.kind == "method"
-                and not one.name.startswith("_")
-                and isinstance(one.node, ast.FunctionDef)
-                and _changes_state(one)
-            ]
-        return self._known_changers[owner]
-
 
 def _spread(sources: Iterable[str], count: int) -> list[str]:
     """At most ``count`` of the sources, from the shortest to the longest."""
@@ -646,32 +544,10 @@ def _class_names(type_: ParamType) -> Iterator[str]:
         yield from _class_names(arg)
 
 
-def _file_text(values: Values) -> str:
-    """A sample of what the package reads or a few lines, of the words and signs of the code."""
-    rng = values.rng
-    if values.samples and rng.random() < _SAMPLED:
-        return variant(values.samples, rng)
-    if rng.random() < _FORMED:
-        return lines_of([one for one in values.constants if isinstance(one, str)], rng)
-    return "".join(f"{values.text()}\n" for _ in range(rng.choice((0, 1, 2, 4))))
-
-
 @lru_cache(maxsize=512)
 def _asked_types(module: TargetModule, function: Function) -> tuple[ParamType, ...]:
     """The types that a function asks values for; read once, as every neighbour of a call asks."""
     return asked_types(function.node.body, frozenset(module.constructible))
-
-
-def _changes_state(function: Function) -> bool:
-    """Whether a method writes to self or calls something on a part of it."""
-    for node in ast.walk(function.node):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            return True
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            return True
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            return True
-    return False
 
 
 def _renumber(call: Call, number: int) -> Call:
@@ -688,7 +564,3 @@ def _variable(name: str) -> str:
 
 def _takes_words(type_: ParamType) -> bool:
     return type_.kind in OF_WORDS or any(map(_takes_words, type_.args))
-
-
-def _is_optional(param: Param) -> bool:
-    return param.default is not None or param.variadic
