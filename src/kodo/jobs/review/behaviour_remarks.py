@@ -65,13 +65,13 @@ def remarks(
                     meant.setdefault(root, []).append(difference)
     said = set() if said is None else said
     out: list[Candidate] = []
-    for root, (difference, why) in _most_telling(compared, affected, module, meant).items():
-        if (
-            shown := (_what(difference), *contrast(difference.before, difference.after, difference.call))
-        ) not in said:
-            said.add(shown)
-            out.append(_candidate(file, module, root, difference, why))
-    out += [_candidate(file, module, name, one, "") for name, one in of_values.items()]
+    shown = _most_telling(compared, affected, module, meant)
+    shown |= {name: (difference, "") for name, difference in of_values.items()}
+    for name, (difference, why) in shown.items():
+        told = (_what(difference), *contrast(difference.before, difference.after, difference.call))
+        if told not in said:
+            said.add(told)
+            out.append(_candidate(file, module, name, difference, why))
     out += [_candidate(file, module, _named_root(one, affected), one, "") for one in proposed]
     return out
 
