@@ -214,7 +214,9 @@ async def test_a_line_that_is_wrong_fails_the_batch_and_is_named(tmp_path: Path,
         (error,) = batch.errors.data or []
         assert (error.line, error.code, error.param) == (3, code, param)
         assert batch.output_file_id is None
-        assert on_disk(server) == [batch.input_file_id]
+        async with asyncio.timeout(10):  # the copy of the input goes once the end is stored
+            while on_disk(server) != [batch.input_file_id]:
+                await asyncio.sleep(0.01)
 
 
 async def test_an_input_without_requests_or_for_a_model_that_is_not_here_fails(tmp_path: Path) -> None:
