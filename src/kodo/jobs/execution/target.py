@@ -223,12 +223,7 @@ def load(path: Path) -> TargetModule:
         tree = ast.parse(source)
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         raise ExecutionError(f"{path}: does not parse: {error}") from error
-    import_root = path.parent
-    while (import_root / "__init__.py").exists() and import_root != import_root.parent:
-        import_root = import_root.parent
-    installed = [one for one in path.parents if one.name in _INSTALLED]
-    if installed:  # a folder without __init__ may be a package there
-        import_root = installed[0]
+    import_root = _import_root(path, tree)
     parts = path.relative_to(import_root).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     if not all(part.isidentifier() for part in name.split(".")):
@@ -245,6 +240,20 @@ def load(path: Path) -> TargetModule:
     if root is None or root == home or root == Path(root.anchor):
         root = import_root
     return TargetModule(path, root, import_root, name, source, tree)
+
+
+def _import_root(path: Path, tree: ast.Module) -> Path:
+    """The folder that a module's name begins in.
+
+    A folder without ``__init__.py`` is a package too where it is installed, and where a module in it imports what is
+    around it: a namespace package inside of a regular one, as in ``from ..config import Config`` (PEP 420).
+    """
+    installed = [one for one in path.parents if one.name in _INSTALLED]
+    if installed:
+        return installed[0]
+    around = max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)), default=0)
+    outside = (one for one in list(path.parents)[around:] if not (one / "__init__.py").exists())
+    return next(outside, path.parent)
 
 
 def _is_tested(node: FunctionNode) -> bool:

@@ -184,6 +184,16 @@ def test_a_module_that_cannot_be_imported_is_said():
     assert any("no_such_package_here" in reason for reason in report.executed.not_run)
 
 
+def test_a_namespace_package_inside_of_a_package_is_run():
+    """A module whose folder has no ``__init__`` and that imports what is around it runs as a part of its package."""
+    old = "from ..config import LIMIT\n\ndef f(x: int) -> int:\n    return min(x, LIMIT)\n"
+    before = {"pkg/__init__.py": "", "pkg/config.py": "LIMIT = 10\n", "pkg/inner/m.py": old}
+    after = {path: f"{text}# touched\n" for path, text in before.items()}
+    after["pkg/inner/m.py"] = old.replace("LIMIT)", "LIMIT) + 1")
+    (finding,) = said(review(VersionsSource(before, after), PATIENT, None))
+    assert finding.definition == "f"
+
+
 def test_nothing_is_run_unless_asked():
     """Without ``run`` no code of the change is executed."""
     report = review(

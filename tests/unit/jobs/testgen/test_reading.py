@@ -333,3 +333,23 @@ def f(**options):
 """
     one = function(tmp_path, code, "f")
     assert [(param.name, param.default) for param in one.params] == [("reason", "None"), ("size", "3")]
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "name"),
+    [
+        ("from ..config import LIMIT\n", ("pkg/__init__.py",), "pkg.inner.mod"),
+        ("def f():\n    from . import other\n", ("pkg/__init__.py",), "pkg.inner.mod"),
+        ("from ..config import LIMIT\n", (), "pkg.inner.mod"),
+        ("from json import loads\n", ("pkg/__init__.py",), "mod"),
+        ("from .config import LIMIT\n", ("pkg/__init__.py", "pkg/inner/__init__.py"), "pkg.inner.mod"),
+    ],
+)
+def test_a_folder_is_a_package_where_its_module_imports_what_is_around_it(tmp_path, source, files, name):
+    """A folder without ``__init__`` inside of a package belongs to it, as ``flask.sansio`` does."""
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    found = module(tmp_path, source, "pkg/inner/mod.py")
+    assert found.name == name
+    assert found.import_root == found.path.parents[name.count(".")]
