@@ -1,6 +1,7 @@
 """Values without source text are compared by type, text and public attributes."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +125,14 @@ def test_an_iterator_is_not_used_up():
 
     here = str(Path(__file__).parent)
     assert "list(result)" not in describe(Once(1), {}, here)
+
+
+def test_two_copies_of_a_file_have_one_status(tmp_path):
+    """The number, the times and the owner of a file are not the project's; its size and mode are, alone and inside a tuple."""
+    for name, text in (("a", "1"), ("b", "1"), ("c", "12")):
+        (tmp_path / name).write_text(text)
+    os.utime(tmp_path / "a", (1, 1))
+    one, copy, longer = ((tmp_path / name).stat() for name in "abc")
+    assert describe(one, {}, "/project") == describe(copy, {}, "/project") != describe(longer, {}, "/project")
+    assert describe(("f", one), {}, "/project") == describe(("f", copy), {}, "/project") != describe(("f", longer), {}, "/project")
+    assert describe(one, {}, "/project") != describe(tmp_path.stat(), {}, "/project")

@@ -48,7 +48,7 @@ def describe(
     if (text := _source(value, defined, root)) is not None:
         return {"result": text}
     parts = {"type": _type_name(value), "result": _text(value, root)}
-    if isinstance(value, list | tuple | set | frozenset | dict):
+    if isinstance(value, list | tuple | set | frozenset | dict) and not isinstance(value, os.stat_result):
         parts["result"] = described(value, defined, root, 0, without=without)
     is_own = _is_own(value, root)
     for name, item in _attributes(value, without, properties=is_own):
@@ -127,7 +127,7 @@ def described(
     def inner(item: object) -> str:
         return described(item, defined, root, depth + 1, properties=properties, without=without)
 
-    if isinstance(value, list | tuple | set | frozenset | dict):
+    if isinstance(value, list | tuple | set | frozenset | dict) and not isinstance(value, os.stat_result):
         return printed(_container(value, inner), root)
     properties = properties and _is_own(value, root)
     attributes = ", ".join(
@@ -151,6 +151,8 @@ def _container(value: object, inner: Callable[[object], str]) -> str:
 def _text(value: object, root: str) -> str:
     if isinstance(value, _OPAQUE):
         return f"<{type(value).__name__} {getattr(value, '__qualname__', getattr(value, '__name__', ''))}>"
+    if isinstance(value, os.stat_result):  # the rest is of one copy of a file: its number, its times, its owner
+        return f"os.stat_result(st_mode={value.st_mode:#o}, st_size={value.st_size})"
     try:
         return printed(repr(value), root)
     except Exception as error:  # noqa: BLE001 - foreign code may raise anything in its repr
