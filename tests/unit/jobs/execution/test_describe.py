@@ -134,5 +134,9 @@ def test_two_copies_of_a_file_have_one_status(tmp_path):
     os.utime(tmp_path / "a", (1, 1))
     one, copy, longer = ((tmp_path / name).stat() for name in "abc")
     assert describe(one, {}, "/project") == describe(copy, {}, "/project") != describe(longer, {}, "/project")
-    assert describe(("f", one), {}, "/project") == describe(("f", copy), {}, "/project") != describe(("f", longer), {}, "/project")
+    assert (
+        describe(("f", one), {}, "/project")
+        == describe(("f", copy), {}, "/project")
+        != describe(("f", longer), {}, "/project")
+    )
     assert describe(one, {}, "/project") != describe(tmp_path.stat(), {}, "/project")

@@ -44,6 +44,18 @@ def test_a_matter_of_style_is_no_finding_of_the_line_it_stands_on() -> None:
     assert [(one.rule, one.place.line) for one in report.findings] == [("B006", 1), ("N802", 5)]
 
 
+def test_how_one_compares_or_names_a_cause_is_a_question() -> None:
+    """On clean commits such remarks were the only warnings: nothing is wrong with the code, it could be said better."""
+    text = (
+        "def f(a, b):\n    try:\n        return type(a) == type(b) or a == None or b == True\n"
+        "    except ValueError:\n        raise TypeError(a)\n"
+    )
+    report = review(VersionsSource({}, {"m.py": text}), ReviewOptions(run=False), None)
+    assert {one.rule: one.severity for one in report.findings} == dict.fromkeys(
+        ("E721", "E711", "E712", "B904"), Severity.INFO
+    )
+
+
 @pytest.mark.parametrize(
     ("head", "rules"),
     [

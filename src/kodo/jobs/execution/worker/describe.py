@@ -151,7 +151,8 @@ def _container(value: object, inner: Callable[[object], str]) -> str:
 def _text(value: object, root: str) -> str:
     if isinstance(value, _OPAQUE):
         return f"<{type(value).__name__} {getattr(value, '__qualname__', getattr(value, '__name__', ''))}>"
-    if isinstance(value, os.stat_result):  # the rest is of one copy of a file: its number, its times, its owner
+    if isinstance(value, os.stat_result):
+        # The rest is of one copy of a file: its number, its times, its owner.
         return f"os.stat_result(st_mode={value.st_mode:#o}, st_size={value.st_size})"
     try:
         return printed(repr(value), root)
