@@ -5,6 +5,8 @@ calls come first, then plain values, boundaries, neighbours of examples, and ran
 """
 
 import ast
+import builtins
+import keyword
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -557,9 +559,10 @@ def _renumber(call: Call, number: int) -> Call:
 
 
 def _variable(name: str) -> str:
-    """CamelCase to snake_case, acronyms as one word, and never a name of the library."""
+    """CamelCase to snake_case, acronyms as one word, and never a name of the library, a keyword or a builtin."""
     out = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    return out if out != name else f"{out}_"
+    is_taken = out == name or keyword.iskeyword(out) or out in vars(builtins)
+    return f"{out}_" if is_taken else out
 
 
 def _takes_words(type_: ParamType) -> bool:

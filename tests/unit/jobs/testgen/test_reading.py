@@ -353,3 +353,16 @@ def test_a_folder_is_a_package_where_its_module_imports_what_is_around_it(tmp_pa
     found = module(tmp_path, source, "pkg/inner/mod.py")
     assert found.name == name
     assert found.import_root == found.path.parents[name.count(".")]
+
+
+@pytest.mark.parametrize(
+    ("name", "receiver"), [("And", "and_"), ("Dict", "dict_"), ("box", "box_"), ("HTTPBox", "http_box")]
+)
+def test_a_receiver_has_a_name_that_can_be_assigned(tmp_path, name, receiver):
+    """A class And is no variable ``and``, and a Dict hides no builtin."""
+    read = module(tmp_path, f"class {name}:\n    def size(self, n: int) -> int:\n        return n\n")
+    calls = CandidateGenerator(read, 1).calls(read.pick(None)[0], 20)
+    assert calls
+    for call in calls:
+        ast.parse("\n".join([*call.setup, call.expression]))
+    assert any(call.expression.startswith(f"{receiver}.") for call in calls)
