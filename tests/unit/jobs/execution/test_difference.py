@@ -18,8 +18,9 @@ def _value(result: str, **parts: str) -> Outcome:
     return Outcome(1, "value", {"result": result, **parts})
 
 
-def _raised(name: str, *, accident: bool = False) -> Outcome:
-    return Outcome(1, "raises", {"raises": name}, accident=accident, deliberate=not accident)
+def _raised(name: str, *, accident: bool = False, inside: bool = False) -> Outcome:
+    deliberate = not (accident or inside)
+    return Outcome(1, "raises", {"raises": name}, accident=accident, deliberate=deliberate)
 
 
 PUBLIC, PRIVATE = Call(1, "f", "f(_0)"), Call(1, "_f", "m._f(_0)")
@@ -51,6 +52,10 @@ def test_what_a_caller_sees_says_more(
         (PUBLIC, _value("1"), _value("2"), True),
         (PUBLIC, _value("1"), _raised("ValueError"), True),
         (PUBLIC, _value("1"), _raised("TypeError", accident=True), False),
+        (PUBLIC, _raised("OwnError"), _raised("UnicodeDecodeError", inside=True), True),
+        (PUBLIC, _raised("OwnError"), _raised("KeyError", accident=True), False),
+        (PUBLIC, _raised("OwnError"), _raised("ValueError"), False),
+        (PUBLIC, _raised("OverflowError", inside=True), _raised("ValueError", inside=True), False),
         (PRIVATE, _value("1"), _value("2"), False),
         (STATE, _value("1"), _value("2"), False),
         (METHOD, _value("1", **{"after: c": "C(1)"}), _value("1", **{"after: c": "C(2)"}), False),
@@ -63,7 +68,7 @@ def test_what_a_caller_sees_says_more(
 def test_better_is_looked_for_where_a_difference_says_little(
     call: Call, before: Outcome, after: Outcome, is_enough: bool
 ) -> None:
-    """What a caller sees by its result, or by an error that is raised on purpose, is enough."""
+    """What a caller sees by its result, or by an error that is raised on purpose in one version, is enough."""
     assert is_plain(worth(call, before, after)) is is_enough
 
 

@@ -94,7 +94,10 @@ def rank(before: Outcome, after: Outcome) -> int:
             return 3  # that an object is in a state which the code does not expect may be of our making
         return 1 if (after if after.kind == "raises" else before).deliberate else _ACCIDENTAL
     if kinds == {"raises"}:
-        return 3 if before.parts.get("raises") != after.parts.get("raises") else 4
+        if before.parts.get("raises") == after.parts.get("raises"):
+            return 4
+        is_lost = before.deliberate != after.deliberate and not (before.accident or after.accident)
+        return 1 if is_lost else 3  # that one version names the error itself is what a caller sees
     return 2
 
 
