@@ -24,6 +24,9 @@ _LATE = 0.5  # of the calls of a method, those where attributes are set that ano
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 _SAMPLED = 0.6  # of the files that are written where there are such texts, those that hold one, or one a little changed
 _FORMED = 0.6  # of the other files, those of lines in the forms of common formats
+_ENCODED = 0.15  # of the files that two versions are given, those in another encoding
+_ENCODINGS = ((b"\xe9", "latin-1"), (b"\xef\xbb\xbf", "utf-8"), (b"", "utf-16"))
+"""What stands in front of a text, and how the text is encoded."""
 
 
 class Receivers:
@@ -56,8 +59,16 @@ class Receivers:
                 text = next((one.type for one in function.params if one.name == name and one.typed), None)
                 row[name] = f"str({place})" if text is not None and text.kind == "str" else place
                 if rng.random() < _EXISTING:
-                    setup.append(f"({place}).write_text({_file_text(values)!r}, encoding='utf-8')")
+                    setup.append(f"({place}).{self._write(values)}")
         return tuple(setup), row
+
+    def _write(self, values: Values) -> str:
+        """The call that writes a file; where two versions are compared, now and then one that is no UTF-8 or has a mark in front."""
+        text = _file_text(values)
+        if self._mocked and values.rng.random() < _ENCODED:
+            mark, encoding = values.rng.choice(_ENCODINGS)
+            return f"write_bytes({mark + text.encode(encoding, 'replace')!r})"
+        return f"write_text({text!r}, encoding='utf-8')"
 
     def effects(self, function: Function) -> Effects:
         """What a function does besides giving a result; read once."""

@@ -194,6 +194,16 @@ def test_a_namespace_package_inside_of_a_package_is_run():
     assert finding.definition == "f"
 
 
+def test_a_file_that_is_no_utf8_is_read_too():
+    """Where a version stops to bear other bytes, such a file shows it."""
+    old = (
+        "def first_line(filename: str) -> str:\n"
+        "    with open(filename, encoding='utf8', errors='ignore') as file:\n        return file.readline()\n"
+    )
+    (finding,) = said(compare(old, old.replace(", errors='ignore'", ""), options=PATIENT))
+    assert "write_bytes(b'" in finding.message and "UnicodeDecodeError" in finding.message
+
+
 def test_nothing_is_run_unless_asked():
     """Without ``run`` no code of the change is executed."""
     report = review(
