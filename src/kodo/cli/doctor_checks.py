@@ -27,6 +27,10 @@ MESSAGES = Catalogue(
     {
         "settings": ("profile {profile}, model {model}", "プロファイル {profile}、モデル {model}"),
         "home_new": ("{path} (created when needed)", "{path}（必要になったときに作成されます）"),
+        "home_impossible": (
+            "{path} cannot be created: {parent} is not a folder that can be written to",
+            "{path} を作成できません。{parent} は書き込み可能なフォルダーではありません",
+        ),
         "home_closed": ("{path} is not writable", "{path} に書き込めません"),
         "configured": ("{url} (configured), key: {api_key}", "{url}（設定済み）、キー: {api_key}"),
         "running": ("{url} (kodo running on this machine)", "{url}（このマシンで起動中の kodo）"),
@@ -96,6 +100,10 @@ def all_checks(
 def _home(say: Output) -> Check:
     path = kodo_home()
     if not path.exists():
+        parent = next(one for one in path.absolute().parents if one.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+            text = say.say("home_impossible", path=path, parent=parent)
+            return Check("home", "failed", text, ExitCode.BAD_INPUT)
         return Check("home", "ok", say.say("home_new", path=path))
     if not os.access(path, os.W_OK | os.X_OK):
         return Check("home", "failed", say.say("home_closed", path=path), ExitCode.BAD_INPUT)

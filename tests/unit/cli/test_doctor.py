@@ -71,6 +71,18 @@ def test_a_wrong_setting_is_named(own_home: Path, capsys: pytest.CaptureFixture[
     assert checks["settings"]["detail"].startswith("timeout")
 
 
+def test_a_home_that_cannot_be_made_is_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and what stands in the way: here a file, where a folder above it would be."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KODO_HOME", str(tmp_path / "file" / "deep" / "home"))
+    code, checks = report(capsys)
+    assert code == ExitCode.BAD_INPUT
+    assert checks["home"]["state"] == "failed"
+    assert f"{tmp_path / 'file'} is not a folder" in checks["home"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
