@@ -22,7 +22,7 @@ _OPEN = ParamType("union", (ParamType("int"), ParamType("str"), ParamType("bytes
 def follow_ups(call: Call, uses: tuple[str, ...], values: Values, count: int) -> Iterator[Call]:
     """At most ``count`` calls for each use of a call's result, the plainest first; none of a call that is deep already.
 
-    ``uses`` are those of ``worker/uses.py``. The numbers of the calls are 0.
+    ``uses`` are those of ``worker/result_uses.py``. The numbers of the calls are 0.
     """
     name = f"{MADE}_{depth + 1}" if (depth := _depth(call)) else MADE
     if depth > 1:

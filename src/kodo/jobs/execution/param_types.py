@@ -1,7 +1,7 @@
 """What kind of value a parameter takes: read from annotations, defaults, use in the body, and names.
 
 ParamType is a small algebra over the built-in types and the target's own classes. Knows nothing of how
-values are made from types (``values.py``) or checked against them (``worker/conform.py``).
+values are made from types (``values.py``) or checked against them (``worker/annotation_check.py``).
 """
 
 import ast

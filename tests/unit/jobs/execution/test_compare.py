@@ -17,8 +17,8 @@ from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, ModuleLocation
+from kodo.jobs.execution.worker.one_version import Batch, outcomes
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.side import Batch, outcomes
 
 _SLOW = """import os
 import time
@@ -72,7 +72,7 @@ def test_a_batch_gives_what_there_was_time_for() -> None:
 
 def test_after_a_call_that_does_not_end_smaller_numbers_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those at least as large would not end either, such as in one long step of C, and would cost the seconds of the others."""
-    monkeypatch.setattr("kodo.jobs.execution.worker.side._STALL_SECONDS", 0.2)
+    monkeypatch.setattr("kodo.jobs.execution.worker.one_version._STALL_SECONDS", 0.2)
     numbers = (5, 10_000, 20_000, 30_000, 40_000, 9_999, 7)
 
     def make(call: Call, seconds: float) -> Outcome:

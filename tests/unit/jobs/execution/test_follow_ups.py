@@ -9,7 +9,7 @@ from kodo.jobs.execution.calls import filled, filled_setup
 from kodo.jobs.execution.follow_ups import follow_ups
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
-from kodo.jobs.execution.worker.uses import uses
+from kodo.jobs.execution.worker.result_uses import uses
 
 
 def _factory(base: int):

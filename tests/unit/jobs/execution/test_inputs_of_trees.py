@@ -19,10 +19,10 @@ from kodo.jobs.execution.param_types import ParamType, from_use, from_value
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.arcs import Arcs
 from kodo.jobs.execution.worker.call import observe
-from kodo.jobs.execution.worker.entered import EnteredFunctions, input_source
+from kodo.jobs.execution.worker.entered_calls import EnteredFunctions, input_source
 from kodo.jobs.execution.worker.literal import NoSource
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit
-from kodo.jobs.execution.worker.uses import uses
+from kodo.jobs.execution.worker.result_uses import uses
 
 TREE = """
 class Tree:

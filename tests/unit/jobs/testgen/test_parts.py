@@ -10,7 +10,7 @@ import pytest
 
 from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
-from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.annotation_check import conforms
 from kodo.jobs.execution.worker.fork import forked
 from kodo.jobs.execution.worker.smaller import smaller
 from kodo.jobs.testgen import merge, render

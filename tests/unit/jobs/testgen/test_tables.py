@@ -13,7 +13,7 @@ from kodo.jobs.execution.doc_properties import PROPERTIES, read_properties
 from kodo.jobs.execution.param_types import USES, ParamType, from_annotation, from_use
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.values import RANDOM, Values
-from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.annotation_check import conforms
 from kodo.jobs.execution.worker.smaller import SIMPLER, smaller
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.mutate import VARIANTS, mutants

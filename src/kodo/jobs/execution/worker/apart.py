@@ -13,9 +13,9 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.one_version import Batch
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.pair import SideFailed, SideProcess
-from kodo.jobs.execution.worker.side import Batch
+from kodo.jobs.execution.worker.version_pair import SideFailed, SideProcess
 
 
 class Apart(msgspec.Struct, frozen=True, tag=True):

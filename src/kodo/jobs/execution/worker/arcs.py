@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kodo.jobs.execution.worker.entered import EnteredFunctions
+from kodo.jobs.execution.worker.entered_calls import EnteredFunctions
 
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]

@@ -16,11 +16,11 @@ from kodo.jobs.execution.worker.difference import Difference, Worth, is_plain, r
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.pair import Pair
 from kodo.jobs.execution.worker.probe import Inner, first_difference
 from kodo.jobs.execution.worker.seeds import Seeds, Two, through
 from kodo.jobs.execution.worker.shrinking import shrunk, stable
 from kodo.jobs.execution.worker.smaller import size
+from kodo.jobs.execution.worker.version_pair import Pair
 
 BATCH = 100
 _MAX_DIFFERENCES = 12

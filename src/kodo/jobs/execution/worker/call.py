@@ -38,7 +38,7 @@ from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
 from kodo.jobs.execution.worker.mock_calls import forget, mock_calls
 from kodo.jobs.execution.worker.raw_result import RawResult
-from kodo.jobs.execution.worker.uses import uses
+from kodo.jobs.execution.worker.result_uses import uses
 
 _LONGEST_ITERATOR = 50
 FIRST_ITEMS = 5

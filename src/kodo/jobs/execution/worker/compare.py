@@ -20,10 +20,10 @@ from kodo.jobs.execution.worker.function_calls import FunctionCalls
 from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.next_calls import About
-from kodo.jobs.execution.worker.pair import SideFailed
 from kodo.jobs.execution.worker.test_calls import TestCalls
 from kodo.jobs.execution.worker.turns import Turns
 from kodo.jobs.execution.worker.varied_calls import VariedCalls
+from kodo.jobs.execution.worker.version_pair import SideFailed
 
 _VALUES, _CHANGED, _CALLERS, _VARIED = "values", "changed", "callers", "varied"
 _PARTS = {_VALUES: 0.1, _CHANGED: 0.3, _CALLERS: 0.1, _VARIED: 0.15}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from kodo.jobs.execution.model import Call, Expectation
-from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.annotation_check import conforms
 from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, origin
 from kodo.jobs.execution.worker.raw_result import RawResult
 

@@ -11,7 +11,7 @@ import msgspec
 from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
 from kodo.jobs.execution.worker.arcs import Arcs
 from kodo.jobs.execution.worker.call import observe
-from kodo.jobs.execution.worker.entered import EnteredFunctions
+from kodo.jobs.execution.worker.entered_calls import EnteredFunctions
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import Observation, Observe

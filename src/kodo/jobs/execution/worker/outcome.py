@@ -18,7 +18,7 @@ from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.execution.worker.probe import Inner
-from kodo.jobs.execution.worker.uses import taken_by
+from kodo.jobs.execution.worker.result_uses import taken_by
 
 # Errors that an operation raises by itself when it is given what it was not made for.
 _ACCIDENTS = (

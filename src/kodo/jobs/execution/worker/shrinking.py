@@ -7,9 +7,9 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.difference import Difference, common, tells, worth
-from kodo.jobs.execution.worker.pair import Pair
 from kodo.jobs.execution.worker.seeds import Two
 from kodo.jobs.execution.worker.smaller import size, smaller_calls
+from kodo.jobs.execution.worker.version_pair import Pair
 
 _MAX_ROUNDS = 12
 _WIDTH = 40

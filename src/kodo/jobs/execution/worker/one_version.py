@@ -1,6 +1,6 @@
 """One version of the code in a process of its own: makes the calls it is sent, each batch in a child.
 
-    python -m kodo.jobs.execution.worker.side MODULE.json < requests > answers
+    python -m kodo.jobs.execution.worker.one_version MODULE.json < requests > answers
 
 Requests and answers are JSON lines: a ``Batch`` for each request; an ``Outcome`` for each of its calls, then an
 empty line. An import failure is one ``Failed`` line.

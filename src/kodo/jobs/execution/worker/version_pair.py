@@ -16,8 +16,8 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, Failed, ModuleLocation
+from kodo.jobs.execution.worker.one_version import Batch
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.side import Batch
 
 
 class SideFailed(Exception):
@@ -38,7 +38,7 @@ class SideProcess:
             root = _other_path(root)
         home = tempfile.mkdtemp(prefix="case-", dir=Path.cwd())  # the prefix of folders that no outcome shows
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.side", str(file)],
+            [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.one_version", str(file)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=os.environ
             | {"PYTHONHASHSEED": str(seed), "KODO_PROJECT": root, "HOME": home, "TMPDIR": home},
