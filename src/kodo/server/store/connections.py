@@ -18,11 +18,6 @@ BUSY_SECONDS = 5.0
 MAX_PAGES = 2000
 """Free pages that one transaction returns to the file system, so that other writers wait a few milliseconds at most."""
 
-CHECKPOINT_PAGES = 4000
-"""Pages (of 4 KiB) in the write-ahead log before a commit brings them into the database, while everybody waits. A page that many
-commits have written goes there once."""
-
-
 class SqliteConnection(sqlite3.Connection):
     """A connection as ``SqlConnection`` has it."""
 
@@ -50,7 +45,6 @@ def open_writer(home: Path) -> SqliteConnection:
             "PRAGMA auto_vacuum = INCREMENTAL"
         )  # before the first table: prune gives pages back
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")  # it shrinks behind a large write
         connection.execute("PRAGMA secure_delete = FAST")  # what is deleted is overwritten where that is free
         connection.execute("PRAGMA foreign_keys = ON")
