@@ -35,6 +35,17 @@ def test_a_call_on_a_way_that_is_known_is_no_seed():
     assert [call.id for call in seeds.calls] == [0, 2]
 
 
+def test_a_call_whose_arguments_do_not_fit_is_no_seed():
+    """Statements before it went through the function; each made-up option would make it a program of its own, and of these
+    there is no end.
+    """
+    seeds = Seeds("f", ((), (2,)))
+    lost = Outcome(1, "raises", reached=("f",), lines=(1, 2), unbound=True)
+    optioned = Call(1, "f", "f(_0, made_up=True)", (Arg("x", "1"),), origin="test")
+    seeds.keep([_call(0, "test"), optioned], {0: _pair(0, (1, 2), (1, 2)), 1: (lost, lost)})
+    assert [call.id for call in seeds.near] == [0]
+
+
 def test_what_runs_touched_lines_is_varied_most():
     """One such call among many others is chosen far more often than its share; it may run them in one version alone."""
     seeds = Seeds("f", ((), (99,)))

@@ -76,7 +76,8 @@ class Seeds:
 
 
 def _is_whole(outcome: Outcome) -> bool:
-    return outcome.kind in ("value", "raises")
+    """Whether the call came to its own end. One whose arguments do not fit got through by the statements before it alone."""
+    return outcome.kind in ("value", "raises") and not outcome.unbound
 
 
 class Exploration:
