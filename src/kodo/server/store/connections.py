@@ -18,6 +18,7 @@ BUSY_SECONDS = 5.0
 MAX_PAGES = 2000
 """Free pages that one transaction returns to the file system, so that other writers wait a few milliseconds at most."""
 
+
 class SqliteConnection(sqlite3.Connection):
     """A connection as ``SqlConnection`` has it."""
 
