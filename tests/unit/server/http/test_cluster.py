@@ -624,9 +624,10 @@ async def stored_file(node: Served, name: str, text: str) -> str:
 
 
 async def indexed(node: Served, store: str) -> Any:
-    """A vector store once no file is in progress."""
-    while (found := await node.sdk().vector_stores.retrieve(store)).status == "in_progress":
-        await asyncio.sleep(0.05)
+    """A vector store once no file is in progress; a file that stays so is said, and holds nobody up."""
+    async with asyncio.timeout(60):
+        while (found := await node.sdk().vector_stores.retrieve(store)).status == "in_progress":
+            await asyncio.sleep(0.05)
     return found
 
 
