@@ -10,7 +10,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from kodo.server.http.tally import Tally
+from kodo.server.http.loop_counter import LoopCounter
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import HasTargets, Usage
 
@@ -22,31 +22,31 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Tally(
+        self._requests = LoopCounter(
             "kodo_http_requests",
             "HTTP requests, by route and status.",
             ("route", "status"),
             self.registry,
         )
-        self._responses = Tally(
+        self._responses = LoopCounter(
             "kodo_responses",
             "Responses that ended, by model and status.",
             ("model", "status"),
             self.registry,
         )
-        self._tokens = Tally(
+        self._tokens = LoopCounter(
             "kodo_tokens",
             "Tokens, by model and kind: input, cached (a part of input), output.",
             ("model", "kind"),
             self.registry,
         )
-        self._skipped = Tally(
+        self._skipped = LoopCounter(
             "kodo_skipped_tools",
             "Hosted tools that were left out of a mixed list, by type.",
             ("type",),
             self.registry,
         )
-        self._unenforced = Tally(
+        self._unenforced = LoopCounter(
             "kodo_unenforced_keywords",
             "Keywords of tool schemas that were not enforced, by keyword.",
             ("keyword",),
