@@ -700,6 +700,82 @@ async def test_a_file_is_added_and_deleted_at_both_at_once(nodes: tuple[Served, 
     assert await index.file_chunks(store, file) == []
 
 
+async def test_a_file_that_is_added_again_while_the_server_takes_up_work_is_indexed(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of what is to be taken up is older than the file that is there now; its id is the same."""
+    node = nodes[0]
+    read, begun, added = vector_worker.read_text, asyncio.Event(), asyncio.Event()
+
+    async def slow_reading(*given: Any) -> str:
+        begun.set()
+        await added.wait()
+        return await read(*given)
+
+    monkeypatch.setattr(vector_worker, "read_text", slow_reading)
+    sdk = node.sdk()
+    store, file = (await sdk.vector_stores.create()).id, await stored_file(node, "tea.md", TEA)
+    await sdk.vector_stores.files.create(store, file_id=file)
+    await begun.wait()
+    assert node.state.vector_stores is not None
+    files, documents = node.state.vector_stores.files, node.state.store
+    listing, append = documents.unfinished_documents, documents.append_items
+    listed, go = asyncio.Event(), asyncio.Event()
+
+    async def slow_listing(kind: str, statuses: Any) -> Any:
+        found = await listing(kind, statuses)
+        listed.set()
+        await go.wait()
+        return found
+
+    async def slow_append(*given: Any) -> None:
+        go.set()
+        await asyncio.sleep(0.05)  # what was taken out is gone, what comes is not there
+        await append(*given)
+
+    monkeypatch.setattr(documents, "unfinished_documents", slow_listing)
+    monkeypatch.setattr(documents, "append_items", slow_append)
+    taking_up = asyncio.create_task(files.adopt())
+    await listed.wait()
+    await sdk.vector_stores.files.create(
+        store,
+        file_id=file,
+        chunking_strategy={
+            "type": "static",
+            "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0},
+        },
+    )
+    added.set()
+    await taking_up
+    assert (await indexed(node, store)).file_counts.completed == 1
+
+
+async def test_a_file_is_taken_up_for_which_the_server_still_has_the_work_of_an_earlier_adding(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other server took the file out, added it again and left; that this one's work ends in nothing is no answer."""
+    one, two = nodes
+    read, begun, left = vector_worker.read_text, asyncio.Event(), asyncio.Event()
+
+    async def slow_reading(*given: Any) -> str:
+        begun.set()
+        await left.wait()
+        return await read(*given)
+
+    monkeypatch.setattr(vector_worker, "read_text", slow_reading)
+    store, file = (await one.sdk().vector_stores.create()).id, await stored_file(one, "tea.md", TEA)
+    await one.sdk().vector_stores.files.create(store, file_id=file)
+    await begun.wait()
+    await two.sdk().vector_stores.files.delete(file, vector_store_id=store)
+    await two.sdk().vector_stores.files.create(store, file_id=file)
+    assert two.state.vector_stores is not None
+    await two.state.vector_stores.close()
+    await two.state.store.close()
+    await asyncio.sleep(1.2)  # longer than the pause between two sweeps
+    left.set()
+    assert (await indexed(one, store)).file_counts.completed == 1
+
+
 async def test_files_that_a_server_leaves_are_indexed_by_the_other(
     nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -37,6 +37,13 @@ RUNNING: Final = "in_progress"
 _PAGE: Final = Page(limit=1000, order="asc")
 
 
+class _Indexing(NamedTuple):
+    """The work on a file, and when the file was added that it is done for: one that is added again has the same id."""
+
+    task: asyncio.Task[None]
+    added_at: float
+
+
 class StoreFiles:
     """Adds files to stores, indexes them in the background, and takes them out again. ``hands_over``: other servers index them."""
 
@@ -48,7 +55,7 @@ class StoreFiles:
         self._context = context
         self._store = context.documents
         self._ids = ids
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, _Indexing] = {}
         self._room = asyncio.Semaphore(context.settings.parallel)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -61,8 +68,15 @@ class StoreFiles:
     async def adopt(self) -> None:
         """Take up the files that a server which is gone, or one that indexes none, has left; and this one's that nothing runs
         for, because the database was away between their row and their start."""
-        for row in await self._store.unfinished_documents(FILE, (RUNNING,)):
-            self._start(row)
+        for listed in await self._store.unfinished_documents(FILE, (RUNNING,)):
+            async with self.changing(listed.parent or ""):
+                # While it waited, the file may have been taken out and added again: that is another's to start.
+                row = await self._store.get_document(FILE, listed.owner, listed.id)
+                if row is None or row.status != RUNNING or row.created_at != listed.created_at:
+                    continue
+                if row.id in self._tasks and self._tasks[row.id].added_at != row.created_at:
+                    await self._cancel([row.id])
+                self._start(row)
 
     async def close(self) -> None:
         """Stop all work; the next start resumes it."""
@@ -362,7 +376,7 @@ class StoreFiles:
             await self._context.index.delete_chunks(store_id, file_id)
 
     def _start(self, row: DocumentRow) -> None:
-        """Index a file, unless that is being done."""
+        """Index a file, unless that is being done. Its store is :meth:`changing`, or nothing can change it yet."""
         if row.id in self._tasks:
             return
 
@@ -370,15 +384,17 @@ class StoreFiles:
             async with self._room:
                 await ingest(self._context, row)
 
-        task = self._tasks[row.id] = asyncio.create_task(work(), name=row.id)
+        task = asyncio.create_task(work(), name=row.id)
+        self._tasks[row.id] = _Indexing(task, row.created_at)
         task.add_done_callback(lambda done: self._forget(row.id, done))
 
     def _forget(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(name) is task:
+        found = self._tasks.get(name)
+        if found is not None and found.task is task:
             del self._tasks[name]
 
     async def _cancel(self, names: Sequence[str]) -> None:
-        tasks = [self._tasks[name] for name in names if name in self._tasks]
+        tasks = [self._tasks[name].task for name in names if name in self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
