@@ -239,7 +239,7 @@ def prompt(
         if request.max_output_tokens is None and backend.always_capped
         else None,
         cache=cache(call, request),
-        whole=not call.streamed,
+        whole=not (call.streamed or request.background),
         quotes=quotes,
     )
 

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient, HttpExchange
 from kodo.server.engines.upstream import counting
+from kodo.server.engines.upstream.answer_form import AnswerForm
 from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
@@ -91,6 +92,7 @@ class Target:
         self._expects_thoughts = may_open_thoughts(options.model)
         """Whether the text of an answer is expected to begin with thoughts that no mark opens: as the last one did."""
         self._asked_at = float("-inf")
+        self._form = AnswerForm(self.name)
         self._secrets = _secrets(options)
         self._connect()
 
@@ -203,33 +205,41 @@ class Target:
             whole=prompt.whole,
         )
 
-    async def open(self, body: dict[str, Any], cap: int | None) -> HttpExchange:
+    async def open(self, prompt: Prompt, body: dict[str, Any], cap: int | None) -> HttpExchange:
         """Send a request; the head of its answer says that it is one. Raises ``ServiceError``."""
         path = ("/responses" if self.options.api == "responses" else "/chat/completions") + self._query
+        clock = asyncio.get_running_loop().time
         while True:
-            data = msgspec.json.encode(self._final_body(body, cap))
+            whole = self.options.api == "chat" and self._form.is_whole(prompt)
+            data = msgspec.json.encode(self._final_body(body, cap, whole=whole))
+            sent = clock()
             try:
                 with tracing.span(
                     genai.UPSTREAM, {"server.address": self.client.host, "server.port": self.client.port}
                 ):
                     exchange = await self.client.request("POST", path, data, tracing.outgoing_headers())
             except (ConnectFailed, ConnectionLost) as error:
+                if whole and isinstance(error, ConnectionLost) and self._form.learn_silence(clock() - sent):
+                    continue
                 raise EngineUnavailable("The model's server cannot be reached.") from error
             if exchange.status == 200:
                 return exchange
             refusal = await self._refusal(exchange)
             if not (
-                self._learn(refusal, cap)
+                (whole and self._form.learn_refusal(refusal))
+                or self._learn(refusal, cap)
                 or self._learn_efforts(refusal, body)
                 or self._learn_messages(refusal, body)
             ):
                 raise self._error(refusal, exchange.headers)
 
-    def _final_body(self, body: dict[str, Any], cap: int | None) -> dict[str, Any]:
-        final = {**body, "stream": True}
+    def _final_body(self, body: dict[str, Any], cap: int | None, *, whole: bool) -> dict[str, Any]:
+        final = {**body, "stream": not whole}
         if cap is not None:
             final[self._max_tokens_field] = cap
-        if self.options.api != "responses" and "stream_options" not in self.profile.omit:
+        if whole:
+            final.pop("stream_options", None)
+        elif self.options.api != "responses" and "stream_options" not in self.profile.omit:
             final.setdefault("stream_options", {"include_usage": True})
         if self._efforts and (effort := effort_at(final, self._effort_field)):
             final = with_effort(final, self._effort_field, nearest_effort(effort, self._efforts))
@@ -388,7 +398,9 @@ class TargetAnswer:
         self._requests += 1
         self._said = []
         reader = self._target.reader(self._request, self._prompt)
-        self._incoming = Incoming(await self._target.open(self._request.body, self._left), reader)
+        self._incoming = Incoming(
+            await self._target.open(self._prompt, self._request.body, self._left), reader
+        )
 
     def _end(self, incoming: Incoming) -> Sequence[EngineEvent]:
         """The last events of the answer to a request; ``Finished`` is among them unless another one follows."""

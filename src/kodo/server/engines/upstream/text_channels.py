@@ -44,7 +44,8 @@ _CALL: Final = "to=functions."
 _OPENERS: Final = (*_THINK, *_THINK.values(), *FORMATS, _CHANNEL, _START, _CALL)
 """A closing mark, too: the thoughts before it were sent apart, or there are none."""
 _OPENER: Final = re.compile("|".join(re.escape(mark) for mark in _OPENERS))
-_MAX_OPENER: Final = max(len(mark) for mark in _OPENERS)
+_BEGINNINGS: Final = frozenset(mark[:size] for mark in _OPENERS for size in range(len(mark)))
+"""Texts that may become one of them; the empty one, too."""
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
 _CLOSERS: Final = (*_THINK.values(), *CLOSINGS)
@@ -159,7 +160,7 @@ class TextChannels:
         found = _OPENER.match(text)
         opener = None if found is None else found[0]
         if opener is None:
-            if len(text) < _MAX_OPENER and any(mark.startswith(text) for mark in _OPENERS):
+            if text in _BEGINNINGS:
                 return  # nothing but white space, or the beginning of a mark
             if self._waits:
                 self._mode, text, self._pending = "unopened", self._pending, ""
