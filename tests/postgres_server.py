@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -40,10 +41,13 @@ QUICK = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port of loopback that nobody listens on, and that the system gives to nobody who asks for any or who connects: it lies below
+    those."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(1024, first - 16_384), first)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _end_with_parent() -> None:
@@ -82,8 +86,10 @@ class PostgresServer:
         deadline = time.monotonic() + 60
         while True:
             try:
-                psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-                return
+                ((folder,),) = self.execute("SHOW data_directory")
+                if folder == str(self._data):
+                    return
+                raise RuntimeError(f"another PostgreSQL listens on {self.port}: that of {folder}")
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((self._folder / "log").read_text()[-2000:]) from None

@@ -10,14 +10,19 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.postgres_server import free_port
-
+_SERVE = """
+import sys
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+application = DomainDispatcherApplication(create_backend_app)
+make_server("127.0.0.1", 0, application, threaded=True, fd=int(sys.argv[1])).serve_forever()
+"""
+"""As ``moto.server``, on a socket that is given."""
 KEY, SECRET = "AKIAKODOTESTS", "this-is-the-secret-of-the-tests"
 _numbers = itertools.count(1)
 _running: list[S3Server] = []
@@ -27,21 +32,21 @@ class S3Server:
     """The process. What it holds is in its memory."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # inherited: nobody else answers there
+            self.port = listener.getsockname()[1]
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE, str(listener.fileno())],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(listener.fileno(),),
+                env={**os.environ, "MOTO_ALLOW_NONEXISTENT_REGION": "true"},
+            )
         self.url = f"http://127.0.0.1:{self.port}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-p", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "MOTO_ALLOW_NONEXISTENT_REGION": "true"},
-        )
-        deadline = time.monotonic() + 120
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("moto's server did not start")
-            time.sleep(0.05)
+        try:
+            urllib.request.urlopen(self.url, timeout=120).close()
+        except OSError as error:
+            self.close()
+            raise RuntimeError("moto's server did not start") from error
 
     def new_bucket(self) -> str:
         """The name of an empty bucket."""

@@ -33,15 +33,19 @@ def hangups_heard() -> Iterator[None]:
 
 @contextlib.contextmanager
 def serving(home: Path, more: str = "") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`kodo serve` on a port that was free, 20 ms a token; the process and its URL."""
+    """`kodo serve` on a socket of this process, 20 ms a token; the process and its URL."""
     script = home / "script.json"
     script.write_text(json.dumps({"pace": 0.02, "turns": []}))
     (home / "config.toml").write_text(more + PACED.format(script))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with (home / "log").open("wb") as log, hangups_heard():
+    with (
+        (home / "log").open("wb") as log,
+        hangups_heard(),
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        port, number = listener.getsockname()[1], listener.fileno()
         process = subprocess.Popen(
-            [KODO, "serve", "--port", str(port)],
+            [KODO, "serve", "--fd", str(number)],
+            pass_fds=(number,),
             env=Kodo(home, "").env,
             stdout=subprocess.DEVNULL,
             stderr=log,
@@ -51,7 +55,7 @@ def serving(home: Path, more: str = "") -> Iterator[tuple[subprocess.Popen[bytes
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(httpx2.TransportError):
+            with contextlib.suppress(httpx2.TransportError):  # until it accepts, a request waits
                 if httpx2.get(f"{url}/ready").status_code == 200:
                     break
             assert process.poll() is None, (home / "log").read_text()
@@ -101,6 +105,47 @@ def test_signals_that_come_while_the_server_ends_lose_nothing(tmp_path: Path) ->
                 found = httpx2.get(f"{url}/v1/responses/{name}").json()
             assert found["status"] == "completed"
             assert found["output"][-1]["content"][0]["text"].split() == ["word"] * WORDS
+
+
+def test_a_server_on_a_socket_that_it_inherits_takes_its_address(tmp_path: Path) -> None:
+    """Connections wait from before it is ready; its note names the port, which is free once it ends, children and all."""
+    with serving(tmp_path) as (process, url):
+        assert json.loads((tmp_path / "server.json").read_text())["url"] == url
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+            pass
+
+
+def test_what_is_no_bound_tcp_socket_is_refused(tmp_path: Path) -> None:
+    """A number that is not open, a file, a socket without an address, one of every interface without a key, and --port beside it."""
+    kodo = Kodo(tmp_path, "")
+    with (
+        (tmp_path / "file").open("wb") as file,
+        socket.socket() as loose,
+        socket.create_server(("0.0.0.0", 0)) as public,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        for number, more, said in (
+            (900, (), "--fd 900 is not an open socket: Bad file descriptor."),
+            (file.fileno(), (), "is not an open socket"),
+            (loose.fileno(), (), "is not a TCP socket that is bound to an address"),
+            (local.fileno(), (), "is not a TCP socket that is bound to an address"),
+            (public.fileno(), (), "Refusing to serve on 0.0.0.0 without an API key"),
+            (public.fileno(), ("--port", "0"), "--fd stands in place of --host and --port"),
+        ):
+            done = subprocess.run(
+                [KODO, "serve", "--fd", str(number), *more],
+                env=kodo.env,
+                pass_fds=() if number == 900 else (number,),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), (
+                done.stderr
+            )
 
 
 def test_a_folder_in_place_of_the_note_is_one_line(tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ def serve(
         str | None, typer.Option(help="Address to bind; anything but loopback needs a key.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = None,
+    fd: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve on a TCP socket that is already bound, inherited under this number, in place of --host and --port.",
+            min=0,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -53,17 +60,23 @@ def serve(
     """Serve the Responses API and its siblings until Ctrl-C."""
     from kodo.cli.first_run import MESSAGES, announce, show_first_answer
     from kodo.server import config
-    from kodo.server.http.serve import Refused
+    from kodo.server.http.serve import Refused, take_over_socket
     from kodo.server.http.serve import serve as run
 
     output = make_output(MESSAGES, lang)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if fd is not None and (host is not None or port is not None):
+        raise CommandError("--fd stands in place of --host and --port", ExitCode.BAD_INPUT)
     try:
+        listener = None if fd is None else take_over_socket(fd)
+        if listener is not None:
+            host, port = listener.getsockname()[:2]
         settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, role=role)
         if model is not None:
             settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch, lang))
         _have_default_model(settings, fetch, lang)
-        run(settings, functools.partial(show_first_answer if hello else announce, output), _load_pages)
+        greet = functools.partial(show_first_answer if hello else announce, output)
+        run(settings, greet, _load_pages, listener)
     except (config.InvalidSettings, Refused) as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE

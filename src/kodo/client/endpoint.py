@@ -1,11 +1,12 @@
 """Finds the Responses API to talk to: a configured one, a running local kodo, or one started for this command.
 
-It knows a kodo server only by its contract: ``KODO_HOME/server.json`` ``{"pid", "host", "port", "url"}`` while it
+It knows a kodo server only by its contract: ``KODO_HOME/server.json`` ``{"pid", "host", "port", "url"}``, locked while it
 runs, ``GET /health`` with ``"server": "kodo"`` once it listens, ``GET /ready`` once it can answer.
 """
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 from urllib.parse import urlsplit
 
 import httpx2
@@ -106,13 +107,25 @@ def find_running() -> str | None:
 
 
 def _read_server_file() -> tuple[int, str] | None:
-    """Process number and URL in ``server.json``, if it is there, whole, and names this machine."""
+    """Process number and URL in ``server.json``, if it is there, whole, and names this machine, and its server runs."""
     try:
-        note = json.loads((kodo_home() / "server.json").read_text("utf-8"))
+        with (kodo_home() / "server.json").open(encoding="utf-8") as file:
+            if not _is_locked(file):
+                return None  # of a server that was killed: its port may be another program's
+            note = json.loads(file.read())
         pid, url = int(note["pid"]), str(note["url"]).rstrip("/").removesuffix("/v1")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (pid, url) if is_loopback(url) else None
+
+
+def _is_locked(file: TextIO) -> bool:
+    """Whether a process holds a file locked; also on a file system that knows no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
 
 
 def _server_lock(pid: int) -> FileLock:
@@ -186,29 +199,25 @@ class StartedServer:
     def start(cls, seconds: float, command: tuple[str, ...] = ()) -> StartedServer:
         """Start ``kodo serve`` on a free port of 127.0.0.1 and wait until it is ready.
 
+        The port is bound and listened on here, and the server inherits the socket: nothing else can answer there, neither before the
+        server is ready nor in its place.
+
         Args:
             seconds: how long that may take.
-            command: what to run instead of kodo; ``--host`` and ``--port`` are appended.
+            command: what to run instead of kodo; ``--fd`` and the number of the socket are appended.
 
         Raises:
             EndpointError: it ended, or was not ready in time; the message carries its last line.
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         handle, name = tempfile.mkstemp(prefix="kodo-serve-", suffix=".log")
-        with os.fdopen(handle, "wb") as log:
+        with os.fdopen(handle, "wb") as log, socket.create_server(("127.0.0.1", 0)) as listener:
+            port, number = listener.getsockname()[1], listener.fileno()
             process = subprocess.Popen(
-                [
-                    *(command or (sys.executable, "-m", "kodo.cli.main", "serve")),
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    f"{port}",
-                ],
+                [*(command or (sys.executable, "-m", "kodo.cli.main", "serve")), "--fd", str(number)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(number,),
                 start_new_session=True,  # Ctrl-C is for the command, which then stops the server itself
             )
         server = cls(process, f"http://127.0.0.1:{port}/v1", Path(name))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -20,13 +25,14 @@ from kodo.client.settings import load
 from kodo.client.testing import FakeResponses
 
 SERVE = """
-import sys, http.server
+import sys, http.server, socket
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "ready"}')
     def log_message(self, *args): pass
-arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-http.server.HTTPServer((arguments["--host"], int(arguments["--port"])), Handler).serve_forever()
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
+server.serve_forever()
 """
 
 
@@ -36,11 +42,20 @@ def nothing_on_the_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "DEFAULT_PORT", 9)
 
 
-def note(home: Path, url: str) -> None:
+@contextlib.contextmanager
+def written(home: Path, text: str) -> Iterator[None]:
+    """``server.json`` with a text, of a server that runs."""
     home.mkdir(exist_ok=True)
-    (home / "server.json").write_text(
-        json.dumps({"pid": os.getpid(), "host": "127.0.0.1", "port": 1, "url": url})
-    )
+    with (home / "server.json").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(text)
+        file.flush()
+        yield
+
+
+def note(home: Path, url: str) -> contextlib.AbstractContextManager[None]:
+    """``server.json`` of a server that runs there."""
+    return written(home, json.dumps({"pid": os.getpid(), "host": "127.0.0.1", "port": 1, "url": url}))
 
 
 def test_a_configured_url_settles_it() -> None:
@@ -58,11 +73,18 @@ def test_a_configured_url_settles_it() -> None:
 
 def test_a_running_kodo_is_found_by_its_note(home: Path) -> None:
     """server.json leads to the server that runs, on whatever port."""
-    with FakeResponses() as server:
-        note(home, server.base_url.removesuffix("/v1"))
+    with FakeResponses() as server, note(home, server.base_url.removesuffix("/v1")):
         found, _ = find_endpoint(load())
         assert (found.base_url, found.source, found.local) == (server.base_url, "running", True)
     assert find_running() is None
+
+
+def test_the_note_of_a_server_that_was_killed_leads_nowhere(home: Path) -> None:
+    """Another kodo that listens on its port by now, with another home, is not taken for it."""
+    with FakeResponses() as stranger:
+        with note(home, stranger.base_url.removesuffix("/v1")):
+            assert find_running() == stranger.base_url
+        assert find_running() is None
 
 
 @pytest.mark.parametrize(
@@ -78,9 +100,8 @@ def test_a_running_kodo_is_found_by_its_note(home: Path) -> None:
 )
 def test_a_note_that_is_broken_or_points_elsewhere_is_ignored(home: Path, text: str) -> None:
     """A torn note, or one that names another machine, leads nowhere."""
-    home.mkdir()
-    (home / "server.json").write_text(text)
-    assert find_running() is None
+    with written(home, text):
+        assert find_running() is None
 
 
 def test_a_running_kodo_is_found_on_its_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +131,26 @@ def test_a_started_server_answers_and_ends_with_the_command() -> None:
         httpx2.get(f"{url}/ready")
 
 
+def test_nothing_else_can_take_the_port_of_a_started_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From before its process exists until it ends, whoever asks for that port is refused, and the server that answers is the one."""
+    taken: list[int] = []
+
+    def rivals(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        number = options["pass_fds"][0]
+        with socket.socket(fileno=os.dup(number)) as mine, socket.socket() as rival:
+            rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                rival.bind(mine.getsockname())
+            taken.append(mine.getsockname()[1])
+        return real(*arguments, **options)
+
+    real = subprocess.Popen
+    monkeypatch.setattr(endpoint.subprocess, "Popen", rivals)
+    server = StartedServer.start(60, (sys.executable, "-c", SERVE))
+    server.stop()
+    assert [f"http://127.0.0.1:{port}/v1" for port in taken] == [server.base_url]
+
+
 def test_another_program_on_the_usual_port_is_no_kodo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what says that it is kodo is sent anybody's code."""
     server = StartedServer.start(60, (sys.executable, "-c", SERVE))
@@ -122,8 +163,7 @@ def test_another_program_on_the_usual_port_is_no_kodo(monkeypatch: pytest.Monkey
 
 def test_a_server_of_another_command_is_not_used_while_that_command_runs(home: Path) -> None:
     """It would go away with the other command; once that is gone, what still runs is as good as any."""
-    with FakeResponses() as server:
-        note(home, server.base_url.removesuffix("/v1"))
+    with FakeResponses() as server, note(home, server.base_url.removesuffix("/v1")):
         claim = endpoint._server_lock(os.getpid())
         with claim.acquire():
             assert find_running() is None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import fcntl
 import gc
 import importlib
 import ipaddress
@@ -23,7 +24,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import uvicorn
 import uvloop
@@ -56,9 +57,15 @@ class Refused(Exception):
     """The server does not start with these settings; the message says why and what to do."""
 
 
-def serve(settings: Settings, on_ready: OnReady | None = None, load_pages: LoadPages | None = None) -> None:
+def serve(
+    settings: Settings,
+    on_ready: OnReady | None = None,
+    load_pages: LoadPages | None = None,
+    listener: socket.socket | None = None,
+) -> None:
     """Serve until a signal arrives. ``on_ready`` is awaited with the base URL once requests are accepted; ``load_pages``,
     called in a thread while the models are loading, gives what makes the routes of the dashboard: this layer does not know it.
+    ``listener``: a socket bound to the address of the settings, which is closed at the end; None: it is bound here.
 
     Raises:
         Refused: a public address without a key, a port that is taken, half a TLS pair, a store or model that does not
@@ -66,8 +73,8 @@ def serve(settings: Settings, on_ready: OnReady | None = None, load_pages: LoadP
     """
     check_settings(settings)
     faulthandler.enable()  # a crash in native code says where
-    with _open_socket(settings) as listener:
-        uvloop.run(_serve(settings, listener, on_ready, load_pages))
+    with listener or _open_socket(settings) as bound:
+        uvloop.run(_serve(settings, bound, on_ready, load_pages))
 
 
 def check_settings(settings: Settings) -> None:
@@ -121,21 +128,37 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def _open_socket(settings: Settings) -> Iterator[socket.socket]:
+def _open_socket(settings: Settings) -> socket.socket:
+    """Bind the address of the settings. Raises Refused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host.strip("[]"), settings.port))
-        except OSError as error:
-            raise Refused(
-                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port."
-            ) from error
-        yield listener
-    finally:
+        listener.bind((settings.host.strip("[]"), settings.port))
+    except OSError as error:
         listener.close()
+        raise Refused(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port."
+        ) from error
+    return listener
+
+
+def take_over_socket(fd: int) -> socket.socket:
+    """The socket that this process has inherited under a number; processes that it starts do not get it.
+
+    Raises:
+        Refused: there is none, or it is not one of TCP with an address.
+    """
+    try:
+        listener = socket.socket(fileno=fd)
+    except OSError as error:
+        raise Refused(f"--fd {fd} is not an open socket: {error.strerror}.") from error
+    internet = listener.family in (socket.AF_INET, socket.AF_INET6)
+    if not internet or listener.type != socket.SOCK_STREAM or not listener.getsockname()[1]:
+        listener.detach()  # not this program's to close
+        raise Refused(f"--fd {fd} is not a TCP socket that is bound to an address.")
+    listener.set_inheritable(False)
+    return listener
 
 
 async def _serve(
@@ -190,6 +213,7 @@ class _Server(uvicorn.Server):
         self._url = base_url(settings, listener)
         self._on_ready = on_ready
         self._greeting: asyncio.Task[None] | None = None
+        self._note: TextIO | None = None
         self._lost = lost
         self._watching: asyncio.Task[None] | None = None
         super().__init__(
@@ -224,7 +248,7 @@ class _Server(uvicorn.Server):
         """As uvicorn's; then write ``server.json`` and await ``on_ready``."""
         await super().startup(sockets)
         try:
-            _write_server_file(self._state.settings.home, self._url)
+            self._note = _write_server_file(self._state.settings.home, self._url)
         except (
             OSError
         ) as error:  # clients on this machine do not find the server by themselves; all else works
@@ -240,6 +264,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop background work and refuse new requests first; uvicorn waits for the requests in flight."""
         _remove_server_file(self._state.settings.home)
+        if self._note is not None:
+            self._note.close()
         if self._greeting is not None:
             self._greeting.cancel()
         await self._state.batches.close()
@@ -258,8 +284,12 @@ def base_url(settings: Settings, listener: socket.socket) -> str:
     return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}"
 
 
-def _write_server_file(home: Path, url: str) -> None:
-    """``server.json``: how the client half finds the running server."""
+def _write_server_file(home: Path, url: str) -> TextIO:
+    """``server.json``: how the client half finds the running server; the open file, which this process holds locked.
+
+    After a crash the note is still there, and whatever listens on its port by then is another program; the lock is gone with the
+    process.
+    """
     text = json.dumps(
         {
             "pid": os.getpid(),
@@ -269,8 +299,17 @@ def _write_server_file(home: Path, url: str) -> None:
         }
     )
     temporary = home / f".server.json.{os.getpid()}"
-    temporary.write_text(text)
-    temporary.replace(home / "server.json")
+    note = temporary.open("w")
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        note.write(text)
+        note.flush()
+        temporary.replace(home / "server.json")
+    except OSError:
+        note.close()
+        raise
+    return note
 
 
 def _remove_server_file(home: Path) -> None:
