@@ -28,7 +28,7 @@ _ASSERTIONS = frozenset({"assertEqual", "assertEquals", "assertTrue", "assertFal
 
 @dataclass(frozen=True)
 class _Statement:
-    """A statement that many calls share: its text and the names in it are read once."""
+    """A statement that many calls share: its text, the names in it and the one that it defines are read once."""
 
     node: ast.stmt
 
@@ -39,6 +39,11 @@ class _Statement:
     @cached_property
     def names(self) -> frozenset[str]:
         return frozenset(_read_names([self.node]))
+
+    @property
+    def defined(self) -> str:
+        """The name of the function or class that it defines, "" for none."""
+        return self.node.name if isinstance(self.node, FunctionNode | ast.ClassDef) else ""
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,7 @@ def _calls_of(test: FunctionNode, owner: ast.ClassDef | None, file: _File) -> It
             return
         given = [statement.text for statement in inputs]
         named = set().union(*(statement.names for statement in inputs))
+        named -= {statement.defined for statement in inputs}  # the class of the test, without its tests
         before = [_assign(name, row[name]) for name in _arguments(test, owner) if name in row]
         for statement in test.body:
             for seen in _looked_at(statement):
