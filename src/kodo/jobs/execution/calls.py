@@ -8,6 +8,7 @@ from textwrap import indent
 from kodo.jobs.execution.model import IN_LOOP, Call
 from kodo.jobs.execution.worker.fixtures import MOCK
 from kodo.jobs.execution.worker.load import LIBRARY
+from kodo.jobs.execution.worker.random_bytes import HELD_STILL
 
 DEFINITIONS = ("import ", "from ", "class ", "def ", "@", "async ")
 """How the statements of a setup begin that only bind a name to a module, class or function."""
@@ -85,17 +86,20 @@ def command(
     wrap: str = "",
     *,
     seeded: bool = False,
+    draws_bytes: bool = False,
     classes: Mapping[str, str] | None = None,
 ) -> str:
     """A shell command that makes the call and prints its result; ``path`` is the folder to import from.
 
-    ``seeded``: the call draws random numbers, which start at seed 0. ``classes``: class of another module -> that module.
+    ``seeded``: the call draws random numbers, which start at seed 0; ``draws_bytes``: it draws random bytes of the system, which are
+    held still. ``classes``: class of another module -> that module.
     """
     expression = filled(call)
     setup = filled_setup(call)
     needed = _names([*setup, expression])
     own = sorted(needed & set(defined))
-    lines = [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
+    lines = list(HELD_STILL) if draws_bytes else []
+    lines += [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
     lines += [f"from {module} import {', '.join(own)}"] if own else []
     foreign = {name: place for name, place in (classes or {}).items() if name in needed - {*own, *LIBRARY}}
     lines += [f"from {place} import {name}" for name, place in sorted(foreign.items())]

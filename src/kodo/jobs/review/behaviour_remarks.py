@@ -204,6 +204,7 @@ def _detail(module: TargetModule, difference: Difference) -> str:
                 path,
                 difference.after.wrap,
                 seeded=difference.after.drawn,
+                draws_bytes=bool(difference.after.bytes_drawn),
                 classes=module.imported,
             ),
         ]

@@ -128,7 +128,7 @@ def test_a_test_knows_its_own_path():
 
 def test_the_class_of_a_test_comes_without_its_other_tests():
     """What the other tests of a class need is not needed for one: a call stands where their imports fail, and is soon compiled."""
-    source = '''
+    source = """
 from pkg.shop import Cart
 from pkg.tests.browser import Browser
 
@@ -138,7 +138,7 @@ class TestCart:
 
     def test_shown(self):
         Browser().open(Cart("pear"))
-'''
+"""
     length = next(call for call in calls_of_tests(TestSource(source), set()) if "len" in call.expression)
     assert lines(length) == [
         "from pkg.shop import Cart", "class TestCart:\n    pass", "self = TestCart()", "len(Cart('apple'))"

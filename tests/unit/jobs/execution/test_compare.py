@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kodo.jobs.execution.calls import command
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Group
@@ -321,8 +322,8 @@ def test_a_weak_difference_is_made_sure_of_while_there_is_time(tmp_path: Path) -
 def test_what_comes_out_otherwise_by_chance_is_no_difference(tmp_path: Path) -> None:
     """Of a hundred calls of each of six functions, some differ twice in the same way although the versions are the same."""
     names = [f"f{number}" for number in range(6)]
-    text = "import os\n" + "".join(
-        f"\n\ndef {name}(x):\n    return os.urandom(1)[0] < 26\n" for name in names
+    text = "import time\n" + "".join(
+        f"\n\ndef {name}(x):\n    return time.perf_counter_ns() // 10 % 256 < 26\n" for name in names
     )
     _versions(tmp_path, text, text)
     where = msgspec.structs.replace(_WHERE, defined=tuple(names))
@@ -365,3 +366,43 @@ def test_a_function_that_comes_back_is_called(tmp_path: Path) -> None:
     found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
     assert [one.function for one in found] == ["reader"]
     assert all(one.call.setup == ("made = reader(_0)",) for one in found[0].differences)
+
+
+def test_random_bytes_of_the_system_hide_no_difference(tmp_path: Path) -> None:
+    """A token in every result told the versions apart by itself, so that of a hundred such calls none was left to be made sure of; now
+    the one call that shows the change is found, and the command that repeats it gives the same token.
+    """
+    for name, limit in ((BEFORE, 60), (AFTER, 61)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(
+            "import secrets\nimport uuid\n\ndef slow(x):\n"
+            f"    return {{'token': secrets.token_hex(4) + str(uuid.uuid4()), 'large': x >= {limit}}}\n"
+        )
+    job = Compare(
+        _WHERE, _WHERE, (("slow", _calls("slow", 0)),), 1.0, time.monotonic() + 20.0, roots=("slow",)
+    )
+    found = [
+        difference
+        for one in _answers(tmp_path, job)
+        if isinstance(one, Compared)
+        for difference in one.differences
+    ]
+    assert {difference.call.args[0].source for difference in found} == {"60"}
+    again = command(found[0].call, "m", ("slow",), AFTER, draws_bytes=bool(found[0].after.bytes_drawn))
+    search = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(["sh", "-c", again], cwd=tmp_path, env=search, capture_output=True, check=True)
+    assert ran.stdout.decode().strip() == found[0].after.parts["result"]
+
+
+def test_what_hangs_on_random_bytes_alone_is_no_difference(tmp_path: Path) -> None:
+    """A version that draws more of them than the other gives another token, as it would at any other time."""
+    for name, size in ((BEFORE, 1), (AFTER, 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(
+            f"import os\n\ndef slow(x):\n    return os.urandom({size})[-1:].hex()\n"
+        )
+    job = Compare(
+        _WHERE, _WHERE, (("slow", _calls("slow", 0)),), 1.0, time.monotonic() + 20.0, roots=("slow",)
+    )
+    answers = _answers(tmp_path, job)
+    assert not any(one.differences for one in answers if isinstance(one, Compared))

@@ -37,6 +37,7 @@ from kodo.jobs.execution.worker.load import (
 from kodo.jobs.execution.worker.marks import Looking, Marks
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 from kodo.jobs.execution.worker.probe import Probe, probed
+from kodo.jobs.execution.worker.random_bytes import RandomBytes
 
 _IMPORT_SECONDS = 20.0
 _DID_NOT_END = "other inputs did not end"
@@ -167,6 +168,8 @@ def main() -> None:
     where = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ModuleLocation)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what foreign code prints is no answer
+    random_bytes = RandomBytes()
+    random_bytes.put()
     prepare_path(where)
     forget(where.module.partition(".")[0])
     try:
@@ -184,9 +187,11 @@ def main() -> None:
 
     def outcome(call: Call, seconds: float) -> Outcome:
         """What a call does; an example of the documentation sees all that its module binds, as it does for doctest."""
-        return outcome_of(
+        random_bytes.begin()
+        seen = outcome_of(
             call, shown if call.origin == "example" else names, own, seconds, root, where.one_sided
         )
+        return msgspec.structs.replace(seen, bytes_drawn=random_bytes.drawn) if random_bytes.drawn else seen
 
     out.write(b"\n")
     out.flush()

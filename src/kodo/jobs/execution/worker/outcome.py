@@ -71,6 +71,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a function that came back takes, as ``(name, *more)``; "" for what is no function."""
     drawn: bool = False
     """Whether random numbers were drawn, which start at the same place for every call."""
+    bytes_drawn: int = 0
+    """How many random bytes of the system were drawn, which are the same for every call."""
 
     def same(self, other: "Outcome") -> bool:
         """Whether nothing that is compared differs."""
