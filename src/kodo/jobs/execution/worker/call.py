@@ -6,14 +6,17 @@ with the reason.
 
 import contextlib
 import copy
+import functools
 import importlib
 import inspect
 import io
 import itertools
+import os
 import re
 import shutil
 import sys
 import time
+import types
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -80,14 +83,13 @@ def _observe(
     arcs: Arcs | None,
 ) -> Observed:
     started = time.perf_counter()
-    before = set(Path.cwd().iterdir())
+    before = _files_here()
     try:
         is_asked = call.expect is not None or bool(invariants)
         ran = run_call(call, space, defined, seconds, arcs, originals=is_asked, parts=True, limit=cpu_limit)
         spent = time.perf_counter() - started
-        left = [path for path in Path.cwd().iterdir() if path not in before]
-        if left:
-            _clear(left)
+        if left := _files_here() - before:
+            _clear(map(Path, left))
             raise Unusable("it leaves files behind")
         return _write_down(call, ran, space, defined, invariants, arcs, spent)
     except TooLong:
@@ -134,7 +136,7 @@ def run_call(
             ran.before = state(call, space, defined)
             ran.has_begun = True
             sys.settrace(arcs if arcs is not None else previous)
-            return eval(call.expression, space)  # noqa: S307 - in the sandbox; running it is the point
+            return eval(_code(call.expression, "eval"), space)  # noqa: S307 - in the sandbox; running it is the point
 
         previous = sys.gettrace()
         try:
@@ -158,9 +160,26 @@ def run_call(
     return ran
 
 
+@functools.lru_cache(maxsize=20_000)
+def _code(source: str, mode: str) -> types.CodeType:
+    """A piece of a call, compiled once: a mutant is tried on the calls that the last one was tried on."""
+    return compile(source.lstrip(" \t"), "<string>", mode, dont_inherit=True)
+
+
+def compile_ahead(calls: Iterable[Call]) -> None:
+    """Compile the pieces of calls before the children are forked that make them; of those that do not compile, the calls say so."""
+    for call in calls:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            _code(call.expression, "eval")
+            for arg in call.args:
+                _code(arg.source, "eval")
+            for statement in call.setup:
+                _code(statement, "exec")
+
+
 def _make_arguments(call: Call, space: dict[str, object], ran: RawResult, *, originals: bool) -> None:
     for at, arg in enumerate(call.args):
-        space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
+        space[f"_{at}"] = eval(_code(arg.source, "eval"), space)  # noqa: S307 - in the sandbox; running it is the point
         if originals:
             _keep(f"_{at}", space[f"_{at}"], ran)
 
@@ -228,7 +247,7 @@ def _set_up(call: Call, space: dict[str, object], ran: RawResult) -> None:
     """Run the setup; of statements that we made up ourselves, those that raise are left out."""
     for at, statement in enumerate(call.setup):
         try:
-            exec(statement, space)  # noqa: S102 - in the sandbox; running it is the point
+            exec(_code(statement, "exec"), space)  # noqa: S102 - in the sandbox; running it is the point
         except TooLong:
             raise
         except BaseException as error:
@@ -403,7 +422,7 @@ def _source(value: object, space: dict[str, object], defined: dict[str, object])
     """
     text = literal.source(value, defined)
     try:
-        equal = _hidden_nan(text) or bool(eval(text, dict(space)) == value)  # noqa: S307 - in the sandbox
+        equal = _hidden_nan(text) or bool(eval(_code(text, "eval"), dict(space)) == value)  # noqa: S307 - in the sandbox
     except Exception as error:  # noqa: BLE001 - the text comes from foreign classes
         raise literal.NoSource(f"its source cannot be evaluated: {type(error).__name__}") from None
     if not equal:
@@ -411,7 +430,11 @@ def _source(value: object, space: dict[str, object], defined: dict[str, object])
     return text
 
 
-def _clear(paths: list[Path]) -> None:
+def _files_here() -> frozenset[str]:
+    return frozenset(os.listdir())  # noqa: PTH208 - twice for each call, where a Path takes many times as long
+
+
+def _clear(paths: Iterable[Path]) -> None:
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 the module of the standard library for mocks, which few calls need and whose import takes long.
 """
 
+import functools
 import importlib
 import io
 import re
@@ -21,14 +22,19 @@ TEST_FIXTURES = ("capsys", *FIXTURES, "tmpdir")
 """Those that calls out of a project's tests may name."""
 MOCK = "mock"
 _MOCK_MODULE = "unittest.mock"
+_FIXTURE = re.compile(rf"\b(?:{'|'.join(TEST_FIXTURES)})\b")
 _OWN = re.compile(r"\bmock\.(?:MagicMock|AsyncMock|ANY)\b")
 
 
 def needed(call: Call) -> tuple[str, ...]:
     """The fixtures that a call names, sorted."""
-    text = "\n".join((call.expression, *call.setup, *(arg.source for arg in call.args)))
-    found = [name for name in TEST_FIXTURES if re.search(rf"\b{name}\b", text)]
-    return (*found, MOCK) if _OWN.search(text) else tuple(found)
+    return _named("\n".join((call.expression, *call.setup, *(arg.source for arg in call.args))))
+
+
+@functools.lru_cache(maxsize=20_000)
+def _named(text: str) -> tuple[str, ...]:
+    found = set(_FIXTURE.findall(text))
+    return (*sorted(found), MOCK) if _OWN.search(text) else tuple(sorted(found))
 
 
 def preload(calls: Sequence[Call], source: str = "") -> None:

@@ -161,18 +161,20 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
 
 
+def _ring(_: int, frame: types.FrameType | None) -> None:
+    raise TooLong
+
+
 @contextmanager
 def _timed(seconds: float, number: signal.Signals, timer: int) -> Iterator[None]:
-    def ring(_: int, frame: types.FrameType | None) -> None:
-        raise TooLong
-
-    before = signal.signal(number, ring)
+    """The handler stays where it is afterwards: putting it there and away again takes longer than most calls."""
+    if signal.getsignal(number) is not _ring:
+        signal.signal(number, _ring)
     signal.setitimer(timer, seconds, 0.25)
     try:
         yield
     finally:
         signal.setitimer(timer, 0)
-        signal.signal(number, before)
 
 
 @contextmanager

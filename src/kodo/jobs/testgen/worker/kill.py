@@ -1,5 +1,6 @@
 """Two jobs over calls: find the mutants they kill, and make the failing ones smaller."""
 
+import gc
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.arcs import Arcs
-from kodo.jobs.execution.worker.call import observe
+from kodo.jobs.execution.worker.call import compile_ahead, observe
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, cpu_seconds, forked
 from kodo.jobs.execution.worker.load import WAIT, defined, namespace, project
@@ -19,6 +20,8 @@ from kodo.jobs.testgen.worker.jobs import Kill, Killed, Shrink, Shrunk
 from kodo.jobs.testgen.worker.mutant_code import MutantCode
 
 _MAX_KILLERS = 6
+_ENOUGH = 40
+"""Calls after which no more are tried on a mutant that one of them told."""
 _MAX_SHRINK_STEPS = 400
 
 
@@ -27,10 +30,12 @@ def run_kill(job: Kill, code: MutantCode) -> Iterator[Killed]:
     calls = {call.id: call for call in job.calls}
     baseline = {one.id: one for one in job.baseline}
     preload(job.calls, job.where.source)
+    compile_ahead(job.calls)
     started, module = cpu_seconds(), code.module
     with code.importing():
         known, mine = namespace(job.where, module), defined(job.where, module)
     code.prepare(lambda _: True)
+    gc.freeze()  # what lives to the end is not looked at in each child, which would copy it
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in job.relevant:
             continue
@@ -47,7 +52,9 @@ def run_kill(job: Kill, code: MutantCode) -> Iterator[Killed]:
             if changed is not module:
                 names, own = namespace(job.where, changed), defined(job.where, changed)
             killers = timeouts = 0
-            for number in relevant:
+            for at, number in enumerate(relevant):
+                if killers and at >= _ENOUGH:
+                    return
                 limit = min(job.seconds, max(0.2, 20 * baseline[number].seconds))
                 seen = observe(calls[number], names, own, (), limit, None)
                 killed = not seen.same(baseline[number])
