@@ -6,8 +6,9 @@ A response that is not streamed is the same fold with its events unused.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -98,11 +99,13 @@ class ResponseFold:
     ) -> None:
         self.response = initial_response
         self._seal = seal
+        self._next: Final = itertools.count().__next__
+        """The next sequence number. No method of this object: the steps have it too, and a circle would leave every fold to
+        Python's garbage collections."""
         self.output = [OutputItem(item) for item in initial_response.output]
         self.steps = StepFold(initial_response.id, self.output, self._next)
         self._open: OpenItem | None = None
         self._markers: MarkerFilter | None = None
-        self._sequence = 0
 
     def start(self) -> list[ev.StreamEvent]:
         """The first events: ``response.created``, and the items that the initial response begins with."""
@@ -149,11 +152,6 @@ class ResponseFold:
                 return []
 
     # --- pieces ---
-
-    def _next(self) -> int:
-        number = self._sequence
-        self._sequence += 1
-        return number
 
     def _began(self) -> ev.StreamEvent:
         if self.response.status == "queued":

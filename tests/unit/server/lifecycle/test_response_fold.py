@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,3 +241,18 @@ def test_the_steps_of_tools_keep_events_and_response_together(entries: list[even
     ]
     decoded = [event_log.decode(event_log.encode(entry)) for entry in entries]
     assert decoded == entries
+
+
+def test_a_fold_that_nobody_has_any_more_is_gone_at_once() -> None:
+    """It is in no circle: each request would leave one to Python's garbage collections, which stop the whole server."""
+    fold = ResponseFold(initial_response())
+    fold.start()
+    for entry in (event_log.Began(), TextDelta(text="Yes."), event_log.Ended(status="completed", at=1.0)):
+        fold.feed(entry)
+    seen = weakref.ref(fold)
+    gc.disable()
+    try:
+        del fold
+        assert seen() is None
+    finally:
+        gc.enable()
