@@ -100,7 +100,7 @@ class _Connection(asyncio.Protocol):
 class HttpExchange:
     """One request's answer. Read it once: :meth:`iter_body` or :meth:`read`; then :meth:`close`."""
 
-    def __init__(self, client: HttpClient, connection: _Connection, silence: float | None) -> None:
+    def __init__(self, client: HttpClient, connection: _Connection) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         """Names in lower case."""
@@ -119,10 +119,9 @@ class HttpExchange:
         self._waiter: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._last_data = loop.time()
-        self._timer: asyncio.TimerHandle | None = None
-        if silence is not None:
-            self._timer = loop.call_later(silence, self._check_silence, silence)
+        self.last_data = loop.time()
+        """When the last of the answer came, by the event loop's clock."""
+        self._drain_timer: asyncio.TimerHandle | None = None
 
     @property
     def refused(self) -> bool:
@@ -170,22 +169,19 @@ class HttpExchange:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._waiter is not None:  # somebody else closed what is being read
             self._broken = True
             self._wake_reader()
         self._resume()
         if drain and not (self._complete or self._broken or self._connection.lost):
-            self._timer = self._loop.call_later(DRAIN_SECONDS, self._give_back)
+            self._drain_timer = self._loop.call_later(DRAIN_SECONDS, self._give_back)
         else:
             self._give_back()
 
     def _give_back(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
         connection = self._connection
         if connection.exchange is self:
             connection.exchange = None
@@ -198,7 +194,7 @@ class HttpExchange:
 
     def wake(self) -> None:
         """Data arrived, or the connection changed."""
-        self._last_data = self._loop.time()
+        self.last_data = self._loop.time()
         self._arrived = True
         self._wake_reader()
 
@@ -227,12 +223,13 @@ class HttpExchange:
         finally:
             self._waiter = None
 
-    def _check_silence(self, silence: float) -> None:
-        left = self._last_data + silence - self._loop.time()
-        if left > 0 or self._complete:
-            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence, silence)
-            return
-        self._timer = None
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for more of the answer."""
+        return not (self._closed or self._complete)
+
+    def end_silence(self) -> None:
+        """Nothing came for too long: whoever reads gets :class:`ConnectionLost`."""
         self._silent = self._broken = True
         self._connection.abort()
         self.connection_lost()
@@ -310,6 +307,8 @@ class HttpClient:
         self._silence_seconds = silence_seconds
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
+        self._silence_check: asyncio.TimerHandle | None = None
+        """One timer for all exchanges: each of them would start and cancel one of its own."""
         self.closed = False
         given = {"host": _host_header(url), "accept": "*/*", **{k.lower(): v for k, v in headers.items()}}
         if not keep:
@@ -342,8 +341,10 @@ class HttpClient:
         while True:
             connection = self._take_idle() or await self._connect()
             self._open.add(connection)
-            exchange = HttpExchange(self, connection, self._silence_seconds)
+            exchange = HttpExchange(self, connection)
             connection.begin(exchange, request)
+            if self._silence_check is None and self._silence_seconds is not None:
+                self._check_silences(self._silence_seconds)
             try:
                 await exchange.head()
             except ConnectionLost:
@@ -369,6 +370,9 @@ class HttpClient:
     def drop(self) -> None:
         """Drop every connection; there will be no other."""
         self.closed = True
+        if self._silence_check is not None:
+            self._silence_check.cancel()
+            self._silence_check = None
         for connection in (*self._idle, *self._open):
             connection.abort()
         self._idle.clear()
@@ -378,6 +382,20 @@ class HttpClient:
         """:meth:`drop`, and let the event loop see it."""
         self.drop()
         await asyncio.sleep(0)
+
+    def _check_silences(self, seconds: float) -> None:
+        """End the exchanges that were silent for so long; look again when the next of the others may have been."""
+        loop = asyncio.get_running_loop()
+        now, self._silence_check = loop.time(), None
+        awaited = [one.exchange for one in self._open if one.exchange is not None and one.exchange.is_awaited]
+        for exchange in awaited:
+            if exchange.last_data + seconds <= now:
+                exchange.end_silence()
+        next_end = min(
+            (one.last_data + seconds for one in awaited if one.last_data + seconds > now), default=None
+        )
+        if next_end is not None and not self.closed:
+            self._silence_check = loop.call_at(next_end, self._check_silences, seconds)
 
     def _take_idle(self) -> _Connection | None:
         now = asyncio.get_running_loop().time()

@@ -139,6 +139,30 @@ async def test_a_silent_server_is_given_up() -> None:
                     await get(made, path)
 
 
+async def test_each_exchange_has_a_silence_of_its_own() -> None:
+    """One that goes on speaking outlives one that began with it and one that began later, which are both given up."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/slow" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n")
+            for _ in range(8):
+                await asyncio.sleep(0.1)
+                writer.write(b".")
+        await reader.read()
+
+    async with listening(handle) as port, client(f"http://127.0.0.1:{port}", silence=0.4) as made:
+        slow = asyncio.create_task(get(made, "/slow"))
+        early = asyncio.create_task(get(made, "/early"))
+        await asyncio.sleep(0.2)
+        late = asyncio.create_task(get(made, "/late"))
+        async with asyncio.timeout(30):
+            for silent in (early, late):
+                with pytest.raises(ConnectionLost):
+                    await silent
+            await slow
+
+
 async def test_the_end_of_a_stream_that_comes_late_is_drained() -> None:
     """The reader has what it wants before the last chunk; the connection is kept all the same."""
     go_on = asyncio.Event()
