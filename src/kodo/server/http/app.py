@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -49,7 +48,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.routing import DirectRouter
-from kodo.server.http.state import State
+from kodo.server.http.state import Application, State
 from kodo.server.http.tracing import TraceRequests, close_provider, open_provider
 from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.http.vector_stores.reading import read_text
@@ -275,13 +274,13 @@ async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None
     return await limits.wait(await keys.caller_of(owner, key_id))
 
 
-def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
+def build_app(state: State, pages: Sequence[Route] = ()) -> Application:
     """The ASGI application over a running server's state. ``pages``: the routes of the dashboard."""
     settings = state.settings
     routes = [*ROUTES, *RETIRED, *pages]
     if settings.role == "worker":
         routes = [route for route in ROUTES if isinstance(route, Route) and route.path in PROBES]
-    app = Starlette(
+    app = Application(
         routes=routes,
         exception_handlers={
             ServiceError: handle_service_error,
@@ -317,7 +316,7 @@ def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
         ],
     )
     app.router = DirectRouter(routes)
-    app.state.kodo = state
+    app.kodo = state
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,6 +37,15 @@ async def handle_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=499)
 
 
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of a name in lower case. Starlette's mapping raises and catches an error where there is none."""
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    for given, value in headers:
+        if given == name:
+            return value
+    return None
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """Read the body, at most ``limit`` bytes, also where it is compressed.
 
@@ -46,8 +55,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         Overloaded: the bodies of all requests take too much memory.
         ClientDisconnect: the client left before the body was complete.
     """
-    coding = request.headers.get("content-encoding")
-    decode = None if coding is None else decoder_for(coding)
+    coding = header(request.scope, b"content-encoding")
+    decode = None if coding is None else decoder_for(coding.decode("latin-1"))
     body = await read_raw_body(request, limit)
     if decode is None:
         return body
@@ -58,8 +67,8 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 async def read_raw_body(request: Request, limit: int) -> bytes:
     """Read the body as it came. Raises what :func:`read_body` does for one that is not compressed."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    declared = header(request.scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
@@ -90,7 +99,23 @@ def _hold(request: Request, size: int) -> None:
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Build a JSON response from a wire value."""
-    return Response(_encode(value), status, headers=dict(headers or {}), media_type="application/json")
+    return _JsonResponse(_encode(value), status, headers or {})
+
+
+class _JsonResponse(Response):
+    """Starlette's with a body that is encoded and headers that are known: nothing is looked for in them."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]
 
 
 async def in_turns(count: int, work: Callable[[], T]) -> T:

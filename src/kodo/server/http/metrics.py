@@ -10,7 +10,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from kodo.server.http.loop_counter import LoopCounter
+from kodo.server.http.loop_counter import LoopCounter, LoopHistogram
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import HasTargets, Usage
 
@@ -61,14 +61,13 @@ class Metrics:
             registry=self.registry,
         )
         self._tool_calls.labels("mcp", "done")  # there from the start, at zero
-        self._first = Histogram(
+        self._first = LoopHistogram(
             "kodo_time_to_first_token_seconds",
             "Time from the request to the first token.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=self.registry,
+            "model",
+            _SECONDS,
+            self.registry,
         )
-        self._first_of: dict[str, Histogram] = {}
 
     def watch(self, models: Mapping[str, Backend]) -> None:
         """Also report the queues and engines of these models."""
@@ -100,10 +99,7 @@ class Metrics:
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
-        found = self._first_of.get(model)
-        if found is None:  # remembered: to find it takes a lock
-            found = self._first_of[model] = self._first.labels(model)
-        found.observe(seconds)
+        self._first.observe(model, seconds)
 
     def ended(self, model: str, status: str, usage: Usage) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""

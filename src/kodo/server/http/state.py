@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 
 from kodo.server.config import Settings
@@ -71,9 +72,15 @@ class State:
         await self.files.delete(owner, file_id)
 
 
+class Application(Starlette):
+    """The ASGI application. ``kodo``: a plain attribute, because Starlette's own ``state`` looks names up in Python."""
+
+    kodo: State
+
+
 def get_state(connection: HTTPConnection) -> State:
     """The server's state, from a request or socket."""
-    return cast(State, connection.scope["app"].state.kodo)
+    return cast(State, connection.scope["app"].kodo)
 
 
 def get_ticket(connection: HTTPConnection) -> Ticket:

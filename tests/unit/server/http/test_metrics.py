@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import httpx2
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.paths import DOCS
 from tests.serving import MODEL, script, served, settings
 from tests.unit.server.http.test_batches import finished, jsonl, line, submit
 
 from kodo.server.config import ModelSettings
+from kodo.server.http.loop_counter import LoopHistogram
 
 DOC = DOCS / "reference" / "metrics.md"
 
@@ -71,3 +73,20 @@ async def test_batches_are_counted_by_status_and_their_requests_by_result(tmp_pa
         assert set((await metric(http, "kodo_batches")).values()) == {0.0}
         assert (await metric(http, "kodo_batches_ended_total"))["cancelled"] == 1.0
         assert await metric(http, "kodo_batch_requests_total") == {"completed": 3.0, "failed": 1.0}
+
+
+def test_a_histogram_of_the_loop_says_what_prometheus_own_does() -> None:
+    """Bounds belong to their buckets, what is above them to the last one, and the samples have the same names."""
+    bounds, values = (0.01, 0.5, 1, 60), (0.001, 0.01, 0.02, 0.5, 0.7, 61)
+    theirs, ours = CollectorRegistry(), CollectorRegistry()
+    one = Histogram("x_seconds", "Time.", ("model",), buckets=bounds, registry=theirs)
+    other = LoopHistogram("x_seconds", "Time.", "model", bounds, ours)
+    for value in values:
+        one.labels("m").observe(value)
+        other.observe("m", value)
+
+    def lines(registry: CollectorRegistry) -> list[str]:
+        text = generate_latest(registry).decode()
+        return [line for line in text.splitlines() if not line.startswith("x_seconds_created{")]
+
+    assert lines(ours) == lines(theirs)
