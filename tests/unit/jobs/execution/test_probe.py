@@ -37,6 +37,35 @@ def test_the_calls_of_watched_functions_are_written_down_with_what_they_change()
     assert other.result == "raises ValueError: count"
 
 
+AGAIN = """
+def f(x):
+    try:
+        return 1 // x
+    except ZeroDivisionError:
+        x = 0
+        raise
+
+def g(x):
+    try:
+        return 1 // x
+    except ZeroDivisionError:
+        return None
+"""
+
+
+def test_an_error_that_is_raised_again_is_the_result() -> None:
+    """What a function caught and does not let go is one with what it never caught; what it answers is a value."""
+    space: dict[str, object] = {}
+    exec(compile(AGAIN, "m.py", "exec"), space)
+    with probed(Probe("m.py", ("f", "g"), {}, "/project")) as probe:
+        exec("g(0)\nf(1)\ntry:\n    f(0)\nexcept ZeroDivisionError:\n    pass", space)
+    assert [one.result for one in probe.calls] == [
+        "None",
+        "1",
+        "raises ZeroDivisionError: integer division or modulo by zero",
+    ]
+
+
 def test_a_parameter_that_is_bound_anew_is_no_change() -> None:
     """What a function makes of its own name stays inside; what it does to the object does not."""
     space: dict[str, object] = {}

@@ -25,6 +25,12 @@ _MAX_SECONDS = 0.1
 _MAX_TEXT = 1500
 _DEPTH = 1
 _YIELD = dis.opmap["YIELD_VALUE"]
+_HANDS_BACK = {
+    dis.opmap[name]
+    for name in ("RETURN_VALUE", "RETURN_CONST", "RETURN_GENERATOR", "YIELD_VALUE")
+    if name in dis.opmap
+}
+"""Where a function ends that does not raise. That it raises again what it caught, no event of its own says."""
 _YIELDS = "yields "
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]
@@ -101,11 +107,11 @@ class Probe:
             nonlocal raised
             if event == "line":
                 self.lines.add(frame.f_lineno)
-                raised = ""
             elif event == "exception":
                 raised = f"raises {argument[0].__name__}: {argument[1]}"
             elif event == "return" and given is not None and before is not None and self._has_room():
-                result = raised or _YIELDS * _is_yield(frame) + self._text(argument)
+                is_end = _instruction(frame) in _HANDS_BACK or not raised
+                result = _YIELDS * _is_yield(frame) + self._text(argument) if is_end else raised
                 self._note(name, before, result, self._texts(given))
             return local
 
@@ -149,7 +155,13 @@ class Probe:
 
 def _is_yield(frame: types.FrameType) -> bool:
     """Whether a function hands a value out here and goes on later."""
-    return 0 <= frame.f_lasti < len(frame.f_code.co_code) and frame.f_code.co_code[frame.f_lasti] == _YIELD
+    return _instruction(frame) == _YIELD
+
+
+def _instruction(frame: types.FrameType) -> int:
+    """The instruction that a function is at; -1 before the first one."""
+    code = frame.f_code.co_code
+    return code[frame.f_lasti] if 0 <= frame.f_lasti < len(code) else -1
 
 
 def _parameters(frame: types.FrameType) -> dict[str, object]:
