@@ -59,6 +59,23 @@ class Importer:
             if found is not None and (parsed := _parsed(found)) is not None:
                 yield parsed
 
+    def values(self, path: Path, tree: ast.Module, module: str) -> Iterator[tuple[str, ast.expr]]:
+        """The names that a file imports and the expressions that the modules they come from bind to them by an assignment."""
+        for statement in _imports_of(tree):
+            found = self._locate(_absolute(statement, module, is_package=path.name == "__init__.py"))
+            if found is None or (parsed := _parsed(found)) is None:
+                continue
+            bound = {
+                target.id: node.value
+                for node in parsed.body
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+            for alias in statement.names:
+                if alias.name in bound:
+                    yield alias.asname or alias.name, bound[alias.name]
+
     def _definition(
         self, name: str, path: Path, tree: ast.Module, module: str
     ) -> tuple[str, Path, ast.stmt, ast.Module] | None:

@@ -51,6 +51,7 @@ def relevant_texts(
                     near[node.value] = len(words) + 1
                 elif found & words:
                     near[node.value] = len(found & words) ** 2 / len(found)
+        near |= dict.fromkeys(_named(text, module), len(words) + 1)
     own = [
         value
         for module in modules
@@ -77,6 +78,14 @@ def relevant_texts(
         [*_numbers(text), *matched, *nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own]
     )
     return tuple(filter(_is_unicode, texts))[: 2 * _MAX_TEXTS]
+
+
+def _named(lines: str, module: TargetModule) -> Iterator[str]:
+    """The texts that names on some lines stand for, where the module imports them from the project."""
+    for name in _NAME.findall(lines):
+        match module.imported_values.get(name):
+            case ast.Constant(value=str(text)) if 0 < len(text) <= _MAX_LENGTH:
+                yield text
 
 
 def _matching_changed(lines: str) -> list[str]:

@@ -26,7 +26,7 @@ MAX_INSTANCES = 12
 
 @lru_cache(maxsize=512)
 def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
-    """The literals in a function, and in the module's own constants that it names."""
+    """The literals in a function, and in the constants that it names: of its module, then those imported from the project."""
     bodies: list[ast.AST] = list(function.node.body)
     used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
     for statement in module.tree.body:
@@ -34,6 +34,7 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(isinstance(target, ast.Name) and target.id in used for target in targets):
                 bodies.append(statement.value)
+    bodies += [value for name, value in module.imported_values.items() if name in used]
     found: list[object] = []
     for body in bodies:
         literals = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]

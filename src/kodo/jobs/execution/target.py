@@ -73,6 +73,11 @@ class TargetModule:
         return {name: found.module for name, found in self._foreign.items()}
 
     @cached_property
+    def imported_values(self) -> dict[str, ast.expr]:
+        """The expression of each value that the module imports from another one of the project, by its name here."""
+        return dict(Importer((self.import_root,)).values(self.path, self.tree, self.name))
+
+    @cached_property
     def constructible(self) -> dict[str, Class]:
         """Every class that an argument may be an instance of, by name."""
         return self.foreign_classes | self.classes
