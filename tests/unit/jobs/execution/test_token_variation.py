@@ -25,10 +25,12 @@ def made(value, words=()):
         ("CREATE TABLE t AS SELECT 1", (), "create table t as select 1"),
         ("http://[::1]/a", (), "http://[]/a"),
         ("f(a, 'b')", (), "f(a, '')"),
+        ("f(a)", (), "f(f(a))"),
+        ("![a](b)", ("3",), "![![![![![a](b)](b)](b)](b)](b)"),
     ],
 )
 def test_one_thing_is_another(value, words, expected):
-    """A number of the change with the digits of the old one, a special number, a word's case, an empty pair of brackets."""
+    """What is between brackets may be the text itself, once deeper than a number of the change; a number of the change with the digits of the old one, a special number, a word's case, an empty pair of brackets."""
     assert expected in made(value, words)
 
 

@@ -1,5 +1,7 @@
 """A text with one of its numbers, the case of its letters, or what is between two brackets changed; the rest stays as it is.
 
+What is between two brackets is nothing, or the whole text once more, as deep as the numbers of the change say.
+
 Texts with a grammar (dates, addresses, statements of a language) mostly stay texts of it, so that they come as far as the
 code that changed.
 """
@@ -17,13 +19,16 @@ _BRACKETED = re.compile(r"""(?=(\[[^\[\]]+\]|\([^()]+\)|\{[^{}]+\}|<[^<>]+>|"[^"
 _SPECIAL_NUMBERS = ("0", "00", "-1", "inf", "nan", "1e400", "99999999999999999999")
 """What a parser of numbers may take for one, or just does not any more."""
 _LOOKED_AT = 2000
+_DEPTHS = (1, 2, 4)
+_DIGITS_OF_DEPTH, _MAX_LIMITS, _LONGEST = 3, 3, 20_000
+"""The digits of a number that may limit a depth, how many such numbers are tried, and the longest text that is made."""
 
 
 def varied_tokens(value: str, words: Sequence[str], rng: random.Random) -> str | None:
     """The text with one thing changed; None where it has nothing of the kind that was drawn. ``words`` are those of the change:
     the numbers among them take the place of one in the text.
     """
-    return rng.choice((_other_number, _other_case, _emptied))(value, words, rng)
+    return rng.choice((_other_number, _other_case, _emptied, _nested))(value, words, rng)
 
 
 def _other_number(value: str, words: Sequence[str], rng: random.Random) -> str | None:
@@ -56,6 +61,18 @@ def _emptied(value: str, words: Sequence[str], rng: random.Random) -> str | None
     """With nothing between two brackets or quotes."""
     found = _one(_BRACKETED, value, rng)
     return None if found is None else value[: found.start(1) + 1] + value[found.end(1) - 1 :]
+
+
+def _nested(value: str, words: Sequence[str], rng: random.Random) -> str | None:
+    """With the text itself between two of its brackets, and so on: a few times, or once more than a number of the change."""
+    found = _one(_BRACKETED, value, rng)
+    if found is None:
+        return None
+    limits = [int(word) + 1 for word in words if word.isdecimal() and len(word) <= _DIGITS_OF_DEPTH]
+    times = rng.choice([*_DEPTHS, *limits[:_MAX_LIMITS] * len(_DEPTHS)])
+    before, after = value[: found.start(1) + 1], value[found.end(1) - 1 :]
+    whole = before * times + value + after * times
+    return whole if len(whole) <= _LONGEST else None
 
 
 def _one(pattern: re.Pattern[str], value: str, rng: random.Random) -> re.Match[str] | None:
