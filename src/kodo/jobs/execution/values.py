@@ -26,6 +26,7 @@ from kodo.jobs.execution.value_tables import EDGES, PLAIN
 
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
+_LEADING = 0.8  # of the random instances, those that may be given optional parameters by position
 _FOCUSED = 0.6
 _SHAPED = 0.2  # of the random texts, those that meet what the function asks
 _SHOWN = 0.6  # of the random instances, where it is known how to make one
@@ -319,10 +320,18 @@ class Values:
         if plain:
             return [*given, *named]
         optional = [one for one in params if one.default is not None and not one.positional_only]
+        given += self._leading(
+            [one for one in params if one.default is not None and one.positional_only], depth
+        )
         is_open = any(one.variadic for one in known.init) and all(one.keyword_only for one in optional)
         more = range(self.rng.choice((0, 1, 2, 3)) if is_open else 0)
         given += [self.random(ANY, depth + 1) for _ in more]
         return [*given, *named, *self._options(optional, depth)]
+
+    def _leading(self, optional: Sequence[Param], depth: int) -> list[str]:
+        """The first of the optional parameters that have no keyword, now and then: such as the items of a collection."""
+        chosen = optional[: self.rng.randint(0, len(optional))] if self.rng.random() < _LEADING else ()
+        return [self.random(self._taken(one, plain=False), depth + 1) for one in chosen]
 
     def _options(self, optional: Sequence[Param], depth: int) -> list[str]:
         """A few of the optional parameters by keyword, those in focus more often."""

@@ -176,3 +176,23 @@ def test_a_dict_with_a_dict_for_a_key_ends_nothing(tmp_path):
         values.near_kinds()
     call = Call(0, "f", "f(_0)", (Arg("x", "{{}: 1}"),))
     assert name_for(call, Observed(0, "raises", "TypeError"), set())
+
+
+KEPT = """
+class Bag:
+    def __init__(self, items=(), /, size: int = 1):
+        self._items = list(items)
+
+    def first(self):
+        return self._items[0]
+"""
+
+
+def test_an_optional_parameter_without_a_keyword_is_given(tmp_path):
+    """A collection is made empty and of items."""
+    (tmp_path / "bag.py").write_text(KEPT)
+    module = load(tmp_path / "bag.py")
+    calls = CandidateGenerator(module, 0, deep=True).calls(module.every_function["Bag.first"], 80)
+    made = {call.setup[0] for call in calls}
+    assert "bag_ = Bag()" in made or "bag = Bag()" in made
+    assert any("Bag((" in one or "Bag([" in one for one in made)
