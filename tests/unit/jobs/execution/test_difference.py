@@ -18,9 +18,9 @@ def _value(result: str, **parts: str) -> Outcome:
     return Outcome(1, "value", {"result": result, **parts})
 
 
-def _raised(name: str, *, accident: bool = False, inside: bool = False) -> Outcome:
+def _raised(name: str, *, accident: bool = False, inside: bool = False, **parts: str) -> Outcome:
     deliberate = not (accident or inside)
-    return Outcome(1, "raises", {"raises": name}, accident=accident, deliberate=deliberate)
+    return Outcome(1, "raises", {"raises": name, **parts}, accident=accident, deliberate=deliberate)
 
 
 PUBLIC, PRIVATE = Call(1, "f", "f(_0)"), Call(1, "_f", "m._f(_0)")
@@ -63,6 +63,8 @@ def test_what_a_caller_sees_says_more(
         (METHOD, _value("1", **{"after: x": "[1]"}), _value("1", **{"after: x": "[2]"}), True),
         (METHOD, _value("1", **{"after: c.h.mock_calls": "[1]"}), _value("1"), False),
         (PUBLIC, _value("<C>", **{"result.a": "1"}), _value("<C>", **{"result.a": "2"}), False),
+        (PUBLIC, _raised("TypeError", accident=True), _raised("RecursionError", accident=True), True),
+        (METHOD, *(_raised("ValueError", **{"after: c": text}) for text in ("[1]", "[1, 2]")), False),
     ],
 )
 def test_better_is_looked_for_where_a_difference_says_little(
@@ -70,6 +72,22 @@ def test_better_is_looked_for_where_a_difference_says_little(
 ) -> None:
     """What a caller sees by its result, or by an error that is raised on purpose in one version, is enough."""
     assert is_plain(worth(call, before, after)) is is_enough
+
+
+def test_a_function_that_calls_itself_without_an_end_is_no_accident() -> None:
+    """Two other errors of operations on a made-up value are alike."""
+    endless, accident = (_raised(name, accident=True) for name in ("RecursionError", "TypeError"))
+    assert tells(accident, endless) and not tells(endless, endless)
+    assert not tells(accident, _raised("AttributeError", accident=True))
+
+
+def test_what_an_error_leaves_behind_is_state() -> None:
+    """It says more than an accident, and less than a result; of an accident it says nothing."""
+    left = [_raised("ValueError", **{"after: c": text}) for text in ("[1]", "[1, 2]")]
+    assert tells(*left)
+    assert worth(METHOD, _value("1"), _value("2")) < worth(METHOD, *left)
+    assert worth(METHOD, *left) < worth(METHOD, _value("1"), _raised("TypeError", accident=True))
+    assert not tells(*(_raised("TypeError", accident=True, **one.parts) for one in left))
 
 
 @pytest.mark.parametrize(

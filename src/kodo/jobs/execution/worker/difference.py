@@ -44,7 +44,9 @@ def tells(before: Outcome, after: Outcome) -> bool:
         return False  # the signature changed or there is a new name, which the diff shows
     if before.of_mock or after.of_mock:
         return False  # it says what a mock is not
-    return not (before.kind == after.kind == "raises" and before.accident and after.accident)
+    if before.kind == after.kind == "raises" and before.accident and after.accident:
+        return _is_endless(before) != _is_endless(after)
+    return True
 
 
 Worth = tuple[bool, int, int]
@@ -71,13 +73,13 @@ def is_state(call: Call, before: Outcome, after: Outcome) -> bool:
     """
     if call.origin == "state":
         return True
+    if _is_left_behind(before, after):
+        return True
     if not before.kind == after.kind == "value":
         return False
-    names = {*before.parts, *after.parts}
-    differing = {name for name in names if before.parts.get(name) != after.parts.get(name)}
     return all(
         name.startswith("result.") or name == f"after: {call.receiver}" or name.endswith(_OF_MOCK)
-        for name in differing - {"type"}
+        for name in _differing(before, after) - {"type"}
     )
 
 
@@ -97,17 +99,36 @@ def rank(before: Outcome, after: Outcome) -> int:
         return 1 if (after if after.kind == "raises" else before).deliberate else _ACCIDENTAL
     if kinds == {"raises"}:
         if before.parts.get("raises") == after.parts.get("raises"):
-            return 4
+            return 1 if _is_left_behind(before, after) and not before.accident else 4
+        if _is_endless(before) != _is_endless(after):
+            return (
+                1  # no argument is to blame where a function calls itself without an end in one version only
+            )
         is_lost = before.deliberate != after.deliberate and not (before.accident or after.accident)
         return 1 if is_lost else 3  # that one version names the error itself is what a caller sees
     return 2
 
 
+def _is_endless(outcome: Outcome) -> bool:
+    return outcome.parts.get("raises") == "RecursionError"
+
+
+def _is_left_behind(before: Outcome, after: Outcome) -> bool:
+    """Whether one error is raised twice, and the state that it leaves its object or an argument in is another one."""
+    differing = _differing(before, after)
+    are_of_state = bool(differing) and all(name.startswith("after: ") for name in differing)
+    return before.kind == after.kind == "raises" and are_of_state
+
+
+def _differing(before: Outcome, after: Outcome) -> set[str]:
+    """The parts that are not alike."""
+    names = {*before.parts, *after.parts}
+    return {name for name in names if before.parts.get(name) != after.parts.get(name)}
+
+
 def _is_opaque(before: Outcome, after: Outcome) -> bool:
     """Whether all that differs is which function comes back."""
-    parts = {*before.parts, *after.parts} - {"type"}
-    differing = {name for name in parts if before.parts.get(name) != after.parts.get(name)}
-    return differing == {"result"} and all(
+    return _differing(before, after) - {"type"} == {"result"} and all(
         is_function(one.parts.get("result", "")) for one in (before, after)
     )
 
