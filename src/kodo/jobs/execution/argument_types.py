@@ -17,6 +17,7 @@ from kodo.jobs.execution.param_types import ANY, ParamType, from_use, from_value
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.target import TargetModule
 
+_HOLDERS = frozenset({"list", "tuple", "dict", "record"})
 _MOSTLY = 6  # of the values of a parameter that is read as a dict of known keys, to one of another type
 
 
@@ -73,12 +74,22 @@ def members(type_: ParamType) -> tuple[ParamType, ...]:
     return type_.args if type_.kind == "union" else (type_,)
 
 
-def with_odd(type_: ParamType, param: Param, odd: Iterable[str]) -> ParamType:
-    """A type that was guessed, or one of the odd values that a caller may give as well."""
-    if param.typed:
+def with_odd(type_: ParamType, odd: Iterable[str], *, is_open: bool) -> ParamType:
+    """A type that ``is_open`` by itself, or leaves something open, or one of the odd values that a caller may give as well, alone or in a container."""
+    if not is_open and ANY not in members(type_):
         return type_
-    values = tuple(ParamType("literal", text=one.replace(HOLE, "[1, 2]")) for one in odd)
-    return ParamType("union", (*members(type_), ParamType("union", values)))
+    are_pairs = any(part.kind == "record" for one in members(type_) for part in one.args)
+    items = "[(1, 2), (3, 4)]" if are_pairs else "[1, 2]"
+    values = ParamType("union", tuple(ParamType("literal", text=one.replace(HOLE, items)) for one in odd))
+    holding = [_holding(one, values) for one in members(type_) if one.kind in _HOLDERS and one.args]
+    return ParamType("union", (*members(type_), values, *holding))
+
+
+def _holding(type_: ParamType, inner: ParamType) -> ParamType:
+    """A container with values of another type in it, in the place of the last ones that it holds."""
+    last = type_.args[-1]
+    made = _holding(last, inner) if last.kind == "record" and last.args else ParamType("union", (inner, last))
+    return replace(type_, args=(*type_.args[:-1], made))
 
 
 def with_iterator_items(param: Param) -> Param:

@@ -423,7 +423,8 @@ class CandidateGenerator:
             self._of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
         )
         type_ = self._with_mocks(type_, param) if self._mocked else type_
-        return with_odd(type_, param, self._odd) if self._odd else type_
+        is_open = not param.typed or function.name in TAKES_LIKE  # any object may be the other operand
+        return with_odd(type_, self._odd, is_open=is_open) if self._odd else type_
 
     def _of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:
         """A type that was guessed, or mostly an instance of a class that the documentation or the attributes read say it is."""

@@ -10,6 +10,8 @@ _BINARY = {
     "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>",
 }  # fmt: skip
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge")
+_MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+"""Comparison -> the one that the other operand is asked for."""
 _COPIES = (
     "__copy__",
     "__reduce__",
@@ -65,6 +67,19 @@ GIVES_OTHER = frozenset(
 )
 """Methods of which the expression gives something else than they return."""
 _SETTERS = {"operator.setitem": 3, "operator.delitem": 2, "setattr": 3, "delattr": 2}
+
+
+def answering(method: str) -> str:
+    """The source of an operand that does what a binary ``method`` leaves to its other operand; "" for another method.
+
+    Such an operand shows whether the method gives way (``NotImplemented``) or raises first.
+    """
+    name = method.removeprefix("__").removesuffix("__")
+    name = name if name in _BINARY else name.removeprefix("i")
+    if name not in _BINARY or not method.startswith("__"):
+        return ""
+    reflected = f"__{_MIRRORED.get(name, f'r{name}')}__"
+    return f"type('Operand', (), {{{reflected!r}: lambda *_: 'answer'}})()"
 
 
 def statement(expression: str) -> str:

@@ -348,8 +348,7 @@ class _Comparison:
     def _inputs(self, module: _Module) -> Iterator[Group]:
         """Each function with the calls to make, the changed ones first."""
         known = instances(self.made, module.file, module.after)
-        lines = touched_texts(module.file)
-        return _groups(module.before, module.after, module.affected.values(), lines, known)
+        return _groups(module.before, module.after, module.affected.values(), module.file, known)
 
     def _job(
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
@@ -381,7 +380,7 @@ class _Comparison:
             tuple(dict.fromkeys(errors)),
             relevant_options(lines, both),
             touched_names(file, *both),
-            _odd_values(module.before, module.after, changed),
+            _odd_values(*both, changed, file),
             is_about_types(_sources(both, changed)),
             touched_in(file, *both, roots),
         )
@@ -451,16 +450,16 @@ def _groups(
     before: TargetModule,
     after: TargetModule,
     affected: Iterable[Affected],
-    lines: Iterable[str],
+    file: ChangedFile,
     instances: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
-    """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most.
+    """Each function with the calls to make, those of both versions; optional parameters on changed lines of the ``file`` matter most.
 
     A function of which no call can be made comes without any.
     """
     affected = list(affected)
     are_many = len(affected) > _MANY
-    makers = _generators(before, after, affected, lines, instances)
+    makers = _generators(before, after, affected, file, instances)
     for one in affected:
         function = one.function
         new, old = makers[one.depth == 0]
@@ -493,12 +492,12 @@ def _generators(
     before: TargetModule,
     after: TargetModule,
     affected: Iterable[Affected],
-    lines: Iterable[str],
+    file: ChangedFile,
     instances: Mapping[str, tuple[str, ...]],
 ) -> dict[bool, tuple[CandidateGenerator, CandidateGenerator]]:
     """What makes the calls of the version after and of the one before, for changed functions (True) and for those that lead there."""
-    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
-    odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0])
+    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(touched_texts(file))))
+    odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0], file)
 
     def made(module: TargetModule, *, deep: bool) -> CandidateGenerator:
         return CandidateGenerator(module, 0, focus, instances, compares=True, deep=deep, mocked=True, odd=odd)
@@ -511,14 +510,20 @@ def _is_same(one: Function, other: Function) -> bool:
     return ast.dump(one.node) == ast.dump(other.node)
 
 
-def _odd_values(before: TargetModule, after: TargetModule, functions: Iterable[str]) -> tuple[str, ...]:
-    """The odd values that changed functions ask for in either version."""
+def _odd_values(
+    before: TargetModule, after: TargetModule, functions: Iterable[str], file: ChangedFile
+) -> tuple[str, ...]:
+    """The odd values that changed functions ask for in either version, those first for which the changed lines ask."""
     names = list(functions)
+    rows = touched_in(file, before, after, names).values()
     found = [
         odd_values(
-            module.tree, [node for name in names for node in module.definitions.get(name, ())], LIBRARY
+            module.tree,
+            [node for name in names for node in module.definitions.get(name, ())],
+            LIBRARY,
+            {line for row in rows for line in row[at]},
         )
-        for module in (after, before)
+        for at, module in ((1, after), (0, before))
     ]
     return tuple(dict.fromkeys(source for sources in found for source in sources))
 

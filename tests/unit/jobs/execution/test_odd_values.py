@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 import datetime
 import io
+import itertools
+import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +17,7 @@ import pytest
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.odd_values import odd_values
+from kodo.jobs.execution.operators import answering
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.types_as_values import SOURCES, is_about_types, is_kind, retyped
 from kodo.jobs.execution.worker.definition_variation import retyped_fields
@@ -34,6 +39,12 @@ def _odd(source: str) -> tuple[str, ...]:
         ("x.read(10)", "io.BytesIO()"),
         ("pools = tuple(map(tuple, x * 2))", "iter({0})"),
         ("for one in x: pass", "iter({0})"),
+        ("if key == other: pass", "math.nan"),
+        ("if key is other: pass", "math.nan"),
+        ("if key == str or key == object: pass", "object"),
+        ("text = 'Key %s' % key", "(1, 2)"),
+        ("try:\n    for one in x: pass\nexcept ValueError: pass", "itertools.chain({0}, map(int, 'x'))"),
+        ("def __add__(self, other): pass", "[1, 2]"),
     ],
 )
 def test_what_code_asks_for_it_gets(source: str, value: str) -> None:
@@ -57,10 +68,56 @@ if isinstance(other, Zone) and hasattr(other, "x"):
     assert isinstance(made, datetime.tzinfo) and hasattr(made, "localize") and not hasattr(made, "zone")
 
 
+QUESTIONS = """
+x == 1; x == y; callable(x); x.read(); hasattr(x, 'keys'); '%s' % x
+for y in x:
+    try: pass
+    except ValueError: pass
+def __lt__(self, other): pass
+"""
+
+
 def test_every_odd_value_can_be_made() -> None:
     """The sources are expressions over the names that calls have."""
-    for one in _odd("x == 1; callable(x); x.read()\nfor y in x: pass"):
-        eval(one.replace("{0}", "[1]"), {"mock": mock, "io": io})
+    for one in _odd(QUESTIONS):
+        eval(one.replace("{0}", "[1]"), {"mock": mock, "io": io, "math": math, "itertools": itertools})
+
+
+@pytest.mark.parametrize(
+    "source", ["'%s' % (x,)", "'%s' % 1", "if type(x) is str: pass", "if x is None: pass"]
+)
+def test_what_is_sure_asks_for_nothing(source: str) -> None:
+    """A tuple is formatted by itself, a type is asked for by its name, and nothing else is None."""
+    assert not {"(1, 2)", "str", "math.nan"} & set(_odd(source))
+
+
+def test_an_object_hands_on_the_attribute_that_is_asked_for() -> None:
+    """``hasattr`` is true of it, and its class does not have the attribute."""
+    (proxy,) = [one for one in _odd("hasattr(x, '__iter__')") if "Proxy" in one]
+    made = eval(proxy, {"io": io})
+    assert hasattr(made, "__iter__") and not isinstance(made, Iterable)
+    assert not [one for one in _odd("hasattr(x, 'my_own')") if "Proxy" in one]
+
+
+@pytest.mark.parametrize(
+    ("method", "answers"), [("__add__", True), ("__iadd__", True), ("__lt__", True), ("add", False)]
+)
+def test_an_operand_answers_what_is_left_to_it(method: str, answers: bool) -> None:
+    """A class that returns NotImplemented gives way to it; a function that is only called so has none."""
+    source = answering(method)
+    assert bool(source) is answers
+    if answers:
+        gives_way = type("Money", (), {method: lambda self, other: NotImplemented})()
+        form = "money < other" if method == "__lt__" else "money + other"
+        assert eval(form, {"money": gives_way, "other": eval(source)}) == "answer"
+
+
+def test_what_the_changed_lines_ask_for_comes_first() -> None:
+    """There is room for a dozen, and the rest of a long function would take it."""
+    source = "def f(x):\n    for y in x: pass\n    callable(x)\n    return '%s' % x\n"
+    tree = ast.parse(source)
+    assert odd_values(tree, tree.body, LIBRARY, {4})[0] == "(1, 2)"
+    assert odd_values(tree, tree.body, LIBRARY, {3})[0] == "dict"
 
 
 SOURCE = """
@@ -72,6 +129,19 @@ def show(value, default=None):
 
 def build(cls, size: int):
     return cls(size)
+
+def send(files):
+    return [(name, content) for name, content in files]
+
+class Money:
+    def __init__(self, amount: int):
+        self.amount = amount
+
+    def __add__(self, other: "Money") -> "Money":
+        return Money(self.amount + other.amount)
+
+    def plus(self, other: "Money") -> "Money":
+        return self + other
 """
 
 
@@ -90,6 +160,19 @@ def test_any_number_of_iterables_may_be_iterators(tmp_path: Path) -> None:
 def test_open_values_are_odd_now_and_then(tmp_path: Path) -> None:
     """What is asked for is among the values of a parameter of which nothing is known."""
     assert "mock.ANY" in _sources(tmp_path, "show", ("mock.ANY",))
+
+
+def test_what_is_in_a_container_is_odd_too(tmp_path: Path) -> None:
+    """A pair with one is in the list of pairs that is guessed."""
+    assert [
+        one for one in _sources(tmp_path, "send", ("mock.ANY",)) if re.search(r"\[.*\(.*, mock\.ANY\)", one)
+    ]
+
+
+def test_the_other_operand_may_be_anything(tmp_path: Path) -> None:
+    """Whatever its annotation says, which holds for a method that is called by its name."""
+    assert "mock.ANY" in _sources(tmp_path, "Money.__add__", ("mock.ANY",))
+    assert "mock.ANY" not in _sources(tmp_path, "Money.plus", ("mock.ANY",))
 
 
 def test_a_parameter_for_types_gets_types(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from kodo.jobs.execution.worker.definition_variation import (
     retyped_fields,
 )
 from kodo.jobs.execution.worker.option_variation import CommandLines
+from kodo.jobs.execution.worker.replaced_values import replaced_everywhere
 from kodo.jobs.execution.worker.token_variation import varied_tokens
 
 _LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1": "١"})
@@ -41,6 +42,7 @@ _CALLING_BACK = 0.1  # of those, those where one does a statement of the setup
 _DECORATED = 0.1  # of those, those where a decorator has another option
 _OPTIONED = 0.4  # of the variations of calls with a list of texts, those with other options in it
 _ODD = 0.12  # of the variations, those with an odd value in the place of a literal, where the change asks for one
+_EVERYWHERE = 0.15  # of the variations, those with an odd value in each place of a number or text, where the change asks for one
 _RETYPED = 0.25  # of the variations, those where a field of a class has another type, where the change is about types
 _SEQUENCES = ("'", '"', "[", "(")
 """How literals begin that can be gone through."""
@@ -87,7 +89,9 @@ class Variations:
         if names:
             ways.append((_DECORATED, lambda call, number: decorated(call, number, names, rng)))
         if odd:
+            whole = [one for one in odd if HOLE not in one]
             ways.append((_ODD, lambda call, number: self._with_odd(call, number, odd)))
+            ways.append((_EVERYWHERE, lambda call, number: replaced_everywhere(call, number, whole, rng)))
         if types:
             ways.append((_RETYPED, lambda call, number: retyped_fields(call, number, rng)))
         self._ways = (
