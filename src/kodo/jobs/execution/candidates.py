@@ -37,7 +37,7 @@ from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
 from kodo.jobs.execution.mocks import awaitable, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.nested_paths import with_path
-from kodo.jobs.execution.operators import FORMS, TAKES_LIKE
+from kodo.jobs.execution.operators import CLASS_FORMS, COPIES, FORMS, TAKES_LIKE
 from kodo.jobs.execution.package_tables import OF_WORDS, Row, drawn
 from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.parameters import Param
@@ -69,6 +69,7 @@ _MOSTLY_INSTANCES = (
     4  # instances of a class that a parameter seems to be of, to one value of each guessed type
 )
 _MAX_KINDS = 6  # classes of the module that a parameter for types is given
+_BY_CLASS = 0.4  # of the random calls of a descriptor, those through the class that holds it
 _SETTINGS = 60  # calls that set a property, besides those that read it
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _MOSTLY_MOCKS = (
@@ -499,6 +500,8 @@ class CandidateGenerator:
         setup = (*outside, *self._receivers.prepare(owner, receiver, function, values, origin))
         args = self._of_instance_made(function, receiver, setup, args, values) if varies else args
         expression = self._of_instance(function, receiver, inner)
+        if varies:
+            expression = self._looked_at(function, owner, receiver, expression, values.rng)
         if function.name in FORMS:
             args = [one for at, one in enumerate(args) if re.search(rf"\b_{at}\b", expression)]
         return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
@@ -512,6 +515,19 @@ class CandidateGenerator:
         if function.name in TAKES_LIKE and given and values.rng.random() < _OPERANDS:
             given[0] = Arg(given[0].name, operand(setup, receiver, given[0].source, values))
         return given
+
+    def _looked_at(
+        self, function: Function, owner: Class, receiver: str, expression: str, rng: random.Random
+    ) -> str:
+        """An expression as it is, or what shows as well what a method of the data model did: a copy is asked for what its class offers,
+        since its text may be that of a whole one, and a descriptor is read through the class.
+        """
+        if function.name in COPIES:
+            kin = (owner.name, *owner.bases)
+            read = [one.name for one in self._module.functions if one.owner in kin and one.kind == "property"]
+            return expression + rng.choice(("", *(f".{name}" for name in read)))
+        form = CLASS_FORMS.get(function.name)
+        return form.format(receiver) if form is not None and rng.random() < _BY_CLASS else expression
 
     def _of_instance(self, function: Function, receiver: str, inner: str) -> str:
         """The expression that calls a method of ``receiver`` with ``inner``, reads a property, or sets it."""

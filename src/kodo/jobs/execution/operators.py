@@ -12,8 +12,8 @@ _BINARY = {
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge")
 _MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 """Comparison -> the one that the other operand is asked for."""
-_COPIES = (
-    "__copy__",
+COPIES = (
+    "__deepcopy__",
     "__reduce__",
     "__reduce_ex__",
     "__getstate__",
@@ -21,7 +21,7 @@ _COPIES = (
     "__getnewargs__",
     "__getnewargs_ex__",
 )
-"""What a copy is made with."""
+"""What a copy of all that an object holds is made with, unless its class says how to make one; pickling asks for the same."""
 _OWNER = "type('Owner', (), {{'field': {0}}})"
 """A class with a descriptor in it."""
 FORMS = MappingProxyType(
@@ -29,7 +29,7 @@ FORMS = MappingProxyType(
     | {f"__r{name}__": f"_0 {sign} {{0}}" for name, sign in _BINARY.items() if name not in _COMPARED}
     | {f"__i{name}__": f"operator.i{name.rstrip('_')}({{0}}, _0)" for name in _BINARY if name not in (*_COMPARED, "and", "or")}
     | {"__iand__": "operator.iand({0}, _0)", "__ior__": "operator.ior({0}, _0)"}
-    | dict.fromkeys(_COPIES, "copy.copy({0})")
+    | dict.fromkeys(COPIES, "copy.deepcopy({0})")
     | {
         "__len__": "len({0})", "__str__": "str({0})", "__repr__": "repr({0})", "__bool__": "bool({0})", "__bytes__": "bytes({0})",
         "__abs__": "abs({0})", "__neg__": "-{0}", "__pos__": "+{0}", "__invert__": "~{0}", "__int__": "int({0})",
@@ -40,7 +40,7 @@ FORMS = MappingProxyType(
         "__getitem__": "{0}[_0]", "__missing__": "{0}[_0]", "__setitem__": "operator.setitem({0}, _0, _1)",
         "__delitem__": "operator.delitem({0}, _0)", "__getattr__": "getattr({0}, _0)", "__getattribute__": "getattr({0}, _0)",
         "__setattr__": "setattr({0}, _0, _1)", "__delattr__": "delattr({0}, _0)", "__format__": "format({0}, _0)",
-        "__deepcopy__": "copy.deepcopy({0})", "__fspath__": "{0}.__fspath__()", "__length_hint__": "operator.length_hint({0})",
+        "__copy__": "copy.copy({0})", "__fspath__": "{0}.__fspath__()", "__length_hint__": "operator.length_hint({0})",
         "__enter__": "{0}.__enter__()", "__exit__": "{0}.__exit__(None, None, None)", "__aenter__": "{0}.__aenter__()",
         "__aexit__": "{0}.__aexit__(None, None, None)", "__aiter__": "{0}.__aiter__()", "__anext__": "{0}.__anext__()",
         "__get__": f"{_OWNER}().field",
@@ -49,12 +49,15 @@ FORMS = MappingProxyType(
 """Method -> the expression that calls it: ``{0}`` is the instance, ``_0`` the first argument. Arguments that it has no place for
 are those at the end.
 """
+CLASS_FORMS = MappingProxyType({"__get__": f"{_OWNER}.field"})
+"""How a method is called through a class, where there is no object of it."""
 OPERATORS = frozenset(FORMS) | {"__call__"}
 TAKES_LIKE = frozenset(f"__{side}{name}__" for name in _BINARY for side in ("", "r", "i"))
 """Methods whose argument is most often made as the instance is."""
 GIVES_OTHER = frozenset(
     {
-        *_COPIES,
+        *COPIES,
+        "__copy__",
         "__hash__",
         "__iter__",
         "__reversed__",
@@ -62,7 +65,6 @@ GIVES_OTHER = frozenset(
         "__length_hint__",
         "__get__",
         "__aiter__",
-        "__deepcopy__",
     }
 )
 """Methods of which the expression gives something else than they return."""

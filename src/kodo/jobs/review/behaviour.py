@@ -382,6 +382,7 @@ class _Comparison:
             touched_names(file, *both),
             _odd_values(*both, changed, file),
             is_about_types(_sources(both, changed)),
+            any(name.endswith(".__get__") for name in changed),
             touched_in(file, *both, roots),
         )
 

@@ -9,9 +9,11 @@ import operator  # noqa: F401 - expressions name it
 import pytest
 
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.operators import FORMS, GIVES_OTHER, statement
 from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.variation import Variations
 
 BAG = '''
 class Bag:
@@ -85,9 +87,42 @@ def test_the_other_operand_stands_before_the_instance(tmp_path):
 
 def test_an_argument_without_a_place_is_left_out(tmp_path):
     """A copy is made without the memo that the method takes."""
-    assert {(one.expression, one.args) for one in calls(tmp_path, "__deepcopy__")} == {
-        ("copy.deepcopy(bag)", ())
+    made = calls(tmp_path, "__deepcopy__")
+    assert made and not any(one.args for one in made)
+
+
+def test_a_copy_is_asked_for_what_its_class_offers(tmp_path):
+    """One that is made of the state alone may lack what a constructor sets, and its text does not show that."""
+    assert {one.expression for one in calls(tmp_path, "__reduce__")} == {
+        "copy.deepcopy(bag)",
+        "copy.deepcopy(bag).size",
     }
+    assert FORMS["__setstate__"] == "copy.deepcopy({0})" and FORMS["__copy__"] == "copy.copy({0})"
+
+
+FIELD = """
+class Bag:
+    def __init__(self, name: str = "a"):
+        self.name = name
+
+    def __get__(self, holder, kind=None):
+        return holder.__dict__[self.name]
+"""
+
+
+def test_a_descriptor_is_read_through_the_class_too(tmp_path):
+    """There is no object then, which code that only thinks of objects does not expect."""
+    (one, other) = sorted({each.expression for each in calls(tmp_path, "__get__", FIELD)})
+    assert (one, other) == ("type('Owner', (), {'field': bag})().field", "type('Owner', (), {'field': bag}).field")
+
+
+def test_a_test_s_call_asks_the_class(tmp_path):
+    """Where the change is of a descriptor, and not of other functions."""
+    call = Call(1, "f", "bag.size(_0)", (Arg("a", "1"),), ("bag = Bag()",), origin="test")
+    for is_one in (True, False):
+        vary = Variations([call], (), descriptors=is_one)
+        made = {one.expression for number in range(200) if (one := vary.one(call, number)) is not None}
+        assert ("type(bag).size" in made) is is_one
 
 
 def test_a_property_is_set_as_well_as_read(tmp_path):

@@ -39,6 +39,8 @@ class About(msgspec.Struct, frozen=True):
     """Sources of odd values for what the changed functions ask; a hole stands for the value that one takes the place of."""
     types: bool = False
     """Whether the changed functions ask of what form a type is."""
+    descriptors: bool = False
+    """Whether a changed function is what a descriptor does when it is read."""
     touched: dict[str, Lines] = {}
     """The lines of changed functions that the change touched, before it and after it. Calls that run them matter most."""
 
@@ -101,6 +103,7 @@ class NextCalls:
                 about.names,
                 about.odd,
                 types=about.types,
+                descriptors=about.descriptors,
             )
             exploration = Exploration(seeds, vary)
             self._explorations[seeds.function] = len(self._tests), exploration

@@ -43,6 +43,7 @@ _DECORATED = 0.1  # of those, those where a decorator has another option
 _OPTIONED = 0.4  # of the variations of calls with a list of texts, those with other options in it
 _ODD = 0.12  # of the variations, those with an odd value in the place of a literal, where the change asks for one
 _EVERYWHERE = 0.15  # of the variations, those with an odd value in each place of a number or text, where the change asks for one
+_BY_CLASS = 0.1  # of the variations, those that ask a class, where the change is of a descriptor
 _RETYPED = 0.25  # of the variations, those where a field of a class has another type, where the change is about types
 _SEQUENCES = ("'", '"', "[", "(")
 """How literals begin that can be gone through."""
@@ -66,9 +67,11 @@ class Variations:
         odd: Sequence[str] = (),
         *,
         types: bool = False,
+        descriptors: bool = False,
     ) -> None:
         """``errors`` are the names of errors in the changed code, ``options`` those of the module's command lines, ``names``
         those by which an option may be called, ``odd`` the sources of odd values. ``types``: fields of classes get other types.
+        ``descriptors``: what an object is asked for, its class is asked for.
         """
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
@@ -94,6 +97,8 @@ class Variations:
             ways.append((_EVERYWHERE, lambda call, number: replaced_everywhere(call, number, whole, rng)))
         if types:
             ways.append((_RETYPED, lambda call, number: retyped_fields(call, number, rng)))
+        if descriptors:
+            ways.append((_BY_CLASS, through_class))
         self._ways = (
             *ways,
             (_COMBINED, lambda call, number: self._combinations.combined(call, number, rng)),
@@ -247,6 +252,18 @@ class Variations:
         own = [one.start() for one in mine if one[0] == first[0] and one.start() > first.start()]
         to = rng.choice([first.start(), *own[:2]])
         return value[: first.start()] + piece + value[to:]
+
+
+def through_class(call: Call, number: int) -> Call | None:
+    """The call with an attribute read through the class in the place of a method called; None where no object is asked for any."""
+    tree = ast.parse(call.expression, mode="eval").body
+    match tree:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=name)) | ast.Attribute(
+            value=ast.Name(id=owner), attr=name
+        ):
+            return msgspec.structs.replace(call, id=number, expression=f"type({owner}).{name}")
+        case _:
+            return None
 
 
 def _is_literal(source: str) -> bool:
