@@ -19,7 +19,7 @@ from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.difference import Difference, Worth, rank, worth
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.smaller import size
+from kodo.jobs.execution.worker.smaller import is_odd, size
 from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -95,6 +95,7 @@ def _most_telling(
                 int(bool(difference.varied)) + int(bool(difference.within)),
                 *map(int, worth(difference.call, difference.before, difference.after)),
                 where.depth,
+                int(is_odd(difference.call)),
                 size(difference.call),
             )
             for root in where.roots:
@@ -120,9 +121,9 @@ def _of_values(compared: Iterable[Compared], stated: Stated) -> dict[str, Differ
     }
 
 
-def _how_well(one: Difference) -> tuple[Worth, int]:
+def _how_well(one: Difference) -> tuple[Worth, bool, int]:
     """Smaller for a difference that shows a value better."""
-    return worth(one.call, one.before, one.after), size(one.call)
+    return worth(one.call, one.before, one.after), is_odd(one.call), size(one.call)
 
 
 def _named_root(difference: Difference, affected: Mapping[str, Affected]) -> str:

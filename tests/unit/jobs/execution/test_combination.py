@@ -98,6 +98,39 @@ def test_a_call_of_which_no_change_arrives_is_varied_all_the_same():
     assert len(set(texts[50:])) > 10
 
 
+def test_what_has_a_name_is_left_out_of_a_call() -> None:
+    """Of the call itself, and of the statement that makes its receiver; of a test's call nothing is."""
+    call = Call(
+        1,
+        "",
+        "shop.total(_0, rate=_1)",
+        (Arg("a", "0"), Arg("rate", "3")),
+        ("shop = Shop(name='a')",),
+        "shop",
+        "random",
+    )
+    made = {(one.expression, one.setup[0]) for one in smaller_calls(call)}
+    assert ("shop.total(_0)", "shop = Shop(name='a')") in made
+    assert ("shop.total(_0, rate=_1)", "shop = Shop()") in made
+    of_test = msgspec.structs.replace(call, origin="test")
+    assert all("rate=_1" in one.expression for one in smaller_calls(of_test))
+
+
+def test_a_plain_value_takes_the_place_of_an_odd_one() -> None:
+    """Where it shows the same, a reader need not think of what equals nothing."""
+    call = Call(1, "", "f(_0)", (Arg("a", "math.nan"),))
+    assert {one.args[0].source for one in smaller_calls(call)} >= {"1", "'a'", "None"}
+
+
+def test_words_on_the_changed_lines_come_half_of_the_time() -> None:
+    """They are the first of many; the others come too."""
+    words = [f"w{number}" for number in range(160)]
+    vary = Variations([Call(1, "f", "f(_0)", (Arg("a", "'x'"),))], words)
+    drawn = [vary._word() for _ in range(1000)]
+    first = sum(words.index(word) < 12 for word in drawn)
+    assert 400 < first < 700 and len(set(drawn)) > 100
+
+
 def test_a_program_of_a_test_becomes_smaller_by_its_statements():
     """Statements go one at a time; imports stay, and so does the only receiver's making in calls that were made up."""
     program = Call(

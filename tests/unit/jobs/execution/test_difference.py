@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from kodo.jobs.execution.attribute_names import one_sided_attributes
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Call, Origin
 from kodo.jobs.execution.worker.describe import describe
 from kodo.jobs.execution.worker.difference import is_plain, is_private, tells, worth
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
@@ -63,6 +63,10 @@ def test_what_a_caller_sees_says_more(
         (METHOD, _value("1", **{"after: x": "[1]"}), _value("1", **{"after: x": "[2]"}), True),
         (METHOD, _value("1", **{"after: c.h.mock_calls": "[1]"}), _value("1"), False),
         (PUBLIC, _value("<C>", **{"result.a": "1"}), _value("<C>", **{"result.a": "2"}), False),
+        (PUBLIC, _value("{'a': [1], 'b': 2}"), _value("{'b': 2, 'a': [1]}"), False),
+        (PUBLIC, _value("{'a': 1, 'b': 2}"), _value("{'b': 1, 'a': 2}"), True),
+        (PUBLIC, _value("{'a': [1, 2]}"), _value("{'a': [2, 1]}"), True),
+        (PUBLIC, _value("{'a': 1.0}"), _value("{'a': 1}"), True),
         (PUBLIC, _raised("TypeError", accident=True), _raised("RecursionError", accident=True), True),
         (METHOD, *(_raised("ValueError", **{"after: c": text}) for text in ("[1]", "[1, 2]")), False),
     ],
@@ -72,6 +76,13 @@ def test_better_is_looked_for_where_a_difference_says_little(
 ) -> None:
     """What a caller sees by its result, or by an error that is raised on purpose in one version, is enough."""
     assert is_plain(worth(call, before, after)) is is_enough
+
+
+@pytest.mark.parametrize(("origin", "expected"), [("random", True), ("test", False)])
+def test_what_an_object_of_a_private_class_does_is_private(origin: Origin, expected: bool) -> None:
+    """A caller has none; how a test makes its objects says nothing of them."""
+    call = Call(1, "C.f", "c.f()", setup=("c = _Cache(1)",), receiver="c", origin=origin)
+    assert is_private(call) is expected
 
 
 def test_a_function_that_calls_itself_without_an_end_is_no_accident() -> None:

@@ -113,7 +113,10 @@ class Bag:
 def test_a_descriptor_is_read_through_the_class_too(tmp_path):
     """There is no object then, which code that only thinks of objects does not expect."""
     (one, other) = sorted({each.expression for each in calls(tmp_path, "__get__", FIELD)})
-    assert (one, other) == ("type('Owner', (), {'field': bag})().field", "type('Owner', (), {'field': bag}).field")
+    assert (one, other) == (
+        "type('Owner', (), {'field': bag})().field",
+        "type('Owner', (), {'field': bag}).field",
+    )
 
 
 def test_a_test_s_call_asks_the_class(tmp_path):

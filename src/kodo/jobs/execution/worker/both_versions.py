@@ -19,7 +19,7 @@ from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.probe import Inner, first_difference
 from kodo.jobs.execution.worker.seeds import Seeds, Two, through
 from kodo.jobs.execution.worker.shrinking import shrunk, stable
-from kodo.jobs.execution.worker.smaller import size
+from kodo.jobs.execution.worker.smaller import is_odd, size
 from kodo.jobs.execution.worker.version_pair import Pair
 
 BATCH = 100
@@ -166,7 +166,7 @@ class BothVersions:
             and tells(*seen[call.id])
             and (known is None or worth(call, *seen[call.id]) < known)
         ]
-        candidates.sort(key=lambda call: (*worth(call, *seen[call.id]), size(call)))
+        candidates.sort(key=lambda call: (*worth(call, *seen[call.id]), is_odd(call), size(call)))
         found: list[Difference] = []
         steady: dict[int, Two] = {}
         chosen = [] if self.only_counts else _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]

@@ -4,6 +4,7 @@ An error of an operation on values it was not made for (a TypeError on a guessed
 errors are the same, and one is the last thing to report.
 """
 
+import ast
 import re
 
 import msgspec
@@ -55,10 +56,10 @@ Worth = tuple[bool, int, int]
 
 def worth(call: Call, before: Outcome, after: Outcome) -> Worth:
     """An accident of a made-up value says less than the state of an object or of a value of the module, that less than what a private
-    function does, and that less than what a caller sees.
+    function or class does, or the order of a dict's keys, and that less than what a caller sees.
     """
     how_much = rank(before, after)
-    hidden = 2 if is_state(call, before, after) else int(is_private(call))
+    hidden = 2 if is_state(call, before, after) else int(is_private(call) or is_of_order(before, after))
     return how_much >= _ACCIDENTAL, hidden, how_much
 
 
@@ -84,8 +85,37 @@ def is_state(call: Call, before: Outcome, after: Outcome) -> bool:
 
 
 def is_private(call: Call) -> bool:
-    """Whether a call names a function that its module keeps to itself, other than a special method."""
-    return any(not name.startswith("__") for name in _PRIVATE_CALL.findall(call.expression))
+    """Whether a call names a function that its module keeps to itself, other than a special method, or is of an object of such a
+    class; how a test makes its objects is the test's.
+    """
+    makes = [line for line in call.setup if call.receiver and line.startswith(f"{call.receiver} = ")]
+    lines = (call.expression, *(makes if call.origin != "test" else ()))
+    return any(not name.startswith("__") for line in lines for name in _PRIVATE_CALL.findall(line))
+
+
+def is_of_order(before: Outcome, after: Outcome) -> bool:
+    """Whether all that differs of two results is the order of keys of dicts."""
+    differing = _differing(before, after)
+    if not before.kind == after.kind == "value" or differing != {"result"}:
+        return False
+    old, new = (one.parts["result"] for one in (before, after))
+    if len(old) != len(new) or "{" not in old:
+        return False
+    try:
+        return _sorted(ast.literal_eval(old)) == _sorted(ast.literal_eval(new))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return False
+
+
+def _sorted(value: object) -> str:
+    """A text of a literal in which the keys of dicts have one order."""
+    match value:
+        case dict():
+            return f"{{{sorted((repr(key), _sorted(item)) for key, item in value.items())}}}"
+        case list() | tuple():
+            return f"{type(value).__name__}[{', '.join(map(_sorted, value))}]"
+        case _:
+            return repr(value)
 
 
 def rank(before: Outcome, after: Outcome) -> int:

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,19 +12,62 @@ import msgspec
 from kodo.jobs.execution.calls import DEFINITIONS
 from kodo.jobs.execution.model import Arg, Call
 
+_ODD = ("mock.", "math.nan", "type(", "iter(", "itertools.")
+"""How the sources of values begin that few callers give."""
+_PLAIN = ("1", "'a'", "[1, 2]", "None")
+
+
+def is_odd(call: Call) -> bool:
+    """Whether a call is given a value that few callers give."""
+    return any(arg.source.startswith(_ODD) for arg in call.args)
+
 
 def smaller_calls(call: Call) -> Iterator[Call]:
-    """The call with less setup or one simpler argument."""
+    """The call with less setup, without an argument that has a name, or with one simpler argument."""
+    yield from _without_options(call)
     for at in (at for at, line in enumerate(call.setup) if _may_go(line, call)):
         yield msgspec.structs.replace(call, setup=(*call.setup[:at], *call.setup[at + 1 :]))
     for at, arg in enumerate(call.args):
         try:
             value = ast.literal_eval(arg.source)
         except (ValueError, TypeError, SyntaxError):
+            if call.origin != "test" and arg.source.startswith(_ODD):
+                yield from (_with(call, at, source) for source in _PLAIN)
             continue
         for one in smaller(value):
-            args = (*call.args[:at], Arg(arg.name, repr(one)), *call.args[at + 1 :])
-            yield msgspec.structs.replace(call, args=args)
+            yield _with(call, at, repr(one))
+
+
+def _with(call: Call, at: int, source: str) -> Call:
+    args = (*call.args[:at], Arg(call.args[at].name, source), *call.args[at + 1 :])
+    return msgspec.structs.replace(call, args=args)
+
+
+def _without_options(call: Call) -> Iterator[Call]:
+    """The call without one of the arguments that have a name, of itself or of the statement that makes its receiver."""
+    if call.origin == "test":
+        return
+    for kept, at in _without_keyword(call.expression):
+        shorter = _with(call, at, "0") if at < len(call.args) else call
+        yield msgspec.structs.replace(shorter, expression=kept)
+    for number, line in enumerate(call.setup):
+        start = f"{call.receiver} = "
+        if call.receiver and line.startswith(start):
+            for kept, _ in _without_keyword(line.removeprefix(start)):
+                setup = (*call.setup[:number], start + kept, *call.setup[number + 1 :])
+                yield msgspec.structs.replace(call, setup=setup)
+
+
+def _without_keyword(source: str) -> Iterator[tuple[str, int]]:
+    """A call without each of its arguments that have a name, and the number of the placeholder that this had, else a large one."""
+    tree = ast.parse(source, mode="eval").body
+    if not isinstance(tree, ast.Call):
+        return
+    for word in tree.keywords:
+        others = [one for one in tree.keywords if one is not word]
+        kept = ast.Call(tree.func, tree.args, others)
+        is_place = isinstance(word.value, ast.Name) and word.value.id[1:].isdigit()
+        yield ast.unparse(kept), int(ast.unparse(word.value)[1:]) if is_place else sys.maxsize
 
 
 def size(call: Call) -> int:

@@ -258,8 +258,9 @@ def through_class(call: Call, number: int) -> Call | None:
     """The call with an attribute read through the class in the place of a method called; None where no object is asked for any."""
     tree = ast.parse(call.expression, mode="eval").body
     match tree:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=name)) | ast.Attribute(
-            value=ast.Name(id=owner), attr=name
+        case (
+            ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=name))
+            | ast.Attribute(value=ast.Name(id=owner), attr=name)
         ):
             return msgspec.structs.replace(call, id=number, expression=f"type({owner}).{name}")
         case _:
