@@ -105,13 +105,17 @@ def _mentions(node: ast.AST, words: Collection[str]) -> bool:
 
 
 def _tests(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.ClassDef | None]]:
+    """The tests of a file, each with the class that it runs in: of those of a mixin the first class that derives from it."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    heirs = {base.id: one for one in reversed(classes) for base in one.bases if isinstance(base, ast.Name)}
     for node in tree.body:
         if isinstance(node, FunctionNode) and node.name.startswith("test"):
             yield node, None
         elif isinstance(node, ast.ClassDef):
             for inner in node.body:
                 if isinstance(inner, FunctionNode) and inner.name.startswith("test"):
-                    yield inner, node
+                    is_mixin = not node.bases and not node.name.startswith("Test")
+                    yield inner, heirs.get(node.name, node) if is_mixin else node
 
 
 def _read_file(tree: ast.Module, package: str) -> _File:

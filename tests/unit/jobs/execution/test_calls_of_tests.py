@@ -143,3 +143,31 @@ class TestCart:
     assert lines(length) == [
         "from pkg.shop import Cart", "class TestCart:\n    pass", "self = TestCart()", "len(Cart('apple'))"
     ]  # fmt: skip
+
+
+MIXIN = """
+import unittest
+from pkg.shop import Cart, Box
+
+class HoldsItems:
+    def make(self):
+        raise NotImplementedError
+
+    def test_len(self):
+        self.assertEqual(len(self.make()), 0)
+
+class CartTest(unittest.TestCase, HoldsItems):
+    def make(self):
+        return Cart()
+
+class BoxTest(unittest.TestCase, HoldsItems):
+    def make(self):
+        return Box()
+"""
+
+
+def test_the_tests_of_a_mixin_run_in_the_first_class_that_derives_from_it():
+    """The mixin itself lacks what they are to be run on."""
+    (call,) = calls_of_tests(TestSource(MIXIN, "pkg.tests"), ())
+    assert lines(call)[-2:] == ["self = CartTest()", "len(self.make())"]
+    assert any(line.startswith("class HoldsItems") for line in lines(call))

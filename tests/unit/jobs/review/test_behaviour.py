@@ -23,6 +23,7 @@ from kodo.jobs.execution.worker.jobs import RecordedCall
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
 from kodo.jobs.report.reasons import in_lang
+from kodo.jobs.review import reading
 from kodo.jobs.review.behaviour import Behaviour, _groups
 from kodo.jobs.review.behaviour_remarks import CONTRADICTS
 from kodo.jobs.review.candidate import Candidate
@@ -631,6 +632,8 @@ def test_of_many_functions_each_gets_fewer_inputs(tmp_path):
             path.write_text("\n\n".join([f"LIMIT = {limit}\n", *functions]))
             versions.append(load(path))
         affected = affected_functions(*versions)
-        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, [], {})]
+        source = VersionsSource(*({"m.py": one.source} for one in versions))
+        (file,) = reading.read(source, OPTIONS.max_bytes).files
+        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, file, {})]
     assert len(counts[20]) == 20 and len(counts[2]) == 2
     assert max(counts[20]) < 0.6 * min(counts[2])
