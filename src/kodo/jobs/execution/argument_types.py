@@ -6,7 +6,7 @@ Knows types and source only, and nothing of how values of a type are made.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from kodo.jobs.execution.asked_types import questions, read_attributes
@@ -17,7 +17,6 @@ from kodo.jobs.execution.param_types import ANY, ParamType, from_use, from_value
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.target import TargetModule
 
-_HOLDERS = frozenset({"list", "tuple", "dict", "record"})
 _MOSTLY = 6  # of the values of a parameter that is read as a dict of known keys, to one of another type
 
 
@@ -74,22 +73,30 @@ def members(type_: ParamType) -> tuple[ParamType, ...]:
     return type_.args if type_.kind == "union" else (type_,)
 
 
-def with_odd(type_: ParamType, odd: Iterable[str], *, is_open: bool) -> ParamType:
-    """A type that ``is_open`` by itself, or leaves something open, or one of the odd values that a caller may give as well, alone or in a container."""
-    if not is_open and ANY not in members(type_):
-        return type_
+def with_odd(type_: ParamType, odd: Iterable[str]) -> ParamType:
+    """A type, or one of the odd values that a caller may give as well, alone or in a container."""
+    values = tuple(ParamType("literal", text=one) for one in odd_sources(type_, odd))
+    return ParamType("union", (*members(type_), ParamType("union", values))) if values else type_
+
+
+def odd_sources(type_: ParamType, odd: Iterable[str]) -> Iterator[str]:
+    """The odd values, each alone and in the containers that a type has, where it is not in one already."""
     are_pairs = any(part.kind == "record" for one in members(type_) for part in one.args)
     items = "[(1, 2), (3, 4)]" if are_pairs else "[1, 2]"
-    values = ParamType("union", tuple(ParamType("literal", text=one.replace(HOLE, items)) for one in odd))
-    holding = [_holding(one, values) for one in members(type_) if one.kind in _HOLDERS and one.args]
-    return ParamType("union", (*members(type_), values, *holding))
+    forms = list(dict.fromkeys(form for member in members(type_) for form in _forms(member)))
+    for one in odd:
+        yield one.replace(HOLE, items)
+        if HOLE not in one:
+            yield from (form.replace(HOLE, one) for form in forms)
 
 
-def _holding(type_: ParamType, inner: ParamType) -> ParamType:
-    """A container with values of another type in it, in the place of the last ones that it holds."""
-    last = type_.args[-1]
-    made = _holding(last, inner) if last.kind == "record" and last.args else ParamType("union", (inner, last))
-    return replace(type_, args=(*type_.args[:-1], made))
+def _forms(type_: ParamType) -> tuple[str, ...]:
+    """Containers of one value each, as a type has them."""
+    if type_.kind in ("list", "tuple") and type_.args and type_.args[0].kind == "record":
+        return f"[('a', {HOLE})]", f"[({HOLE}, 1), ({HOLE}, 1)]"
+    return {"list": (f"[{HOLE}]",), "tuple": (f"({HOLE},)",), "dict": (f"{{'a': {HOLE}}}",)}.get(
+        type_.kind, ()
+    )
 
 
 def with_iterator_items(param: Param) -> Param:

@@ -18,7 +18,14 @@ from msgspec.structs import replace as replace_call
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, other_forms, random_rows
-from kodo.jobs.execution.argument_types import argument_type, members, widened, with_iterator_items, with_odd
+from kodo.jobs.execution.argument_types import (
+    argument_type,
+    members,
+    odd_sources,
+    widened,
+    with_iterator_items,
+    with_odd,
+)
 from kodo.jobs.execution.asked_types import asked_types
 from kodo.jobs.execution.call_arguments import (
     asynchronous,
@@ -70,6 +77,7 @@ _MOSTLY_INSTANCES = (
 )
 _MAX_KINDS = 6  # classes of the module that a parameter for types is given
 _BY_CLASS = 0.4  # of the random calls of a descriptor, those through the class that holds it
+_ODD_ROWS = 20  # calls with one odd argument each, of every parameter that is open
 _SETTINGS = 60  # calls that set a property, besides those that read it
 _RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _MOSTLY_MOCKS = (
@@ -384,6 +392,7 @@ class CandidateGenerator:
         tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
             ((row, "boundary") for row in (needed, plain)),
             ((row, "boundary") for row in self._with_placed(function, types, needed)),
+            ((row, "boundary") for row in self._with_odd(function, types, needed)),
             ((row, "near example") for row in other_forms(rows, types)),
             ((row, "near example") for row in near_rows(rows, values)),
             ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
@@ -407,6 +416,15 @@ class CandidateGenerator:
                 if kinds & {kind, "any"} or (kind == "bytes" and not kinds <= _NOT_SEQUENCES):
                     yield needed | {name: source}
 
+    def _with_odd(
+        self, function: Function, types: Mapping[str, ParamType], needed: dict[str, str]
+    ) -> Iterator[dict[str, str]]:
+        """Arguments of which one is odd, for each parameter in the order in which the code asks: among all boundaries they are too rare."""
+        for param in function.params:
+            if not param.variadic and _takes_odd(types[param.name], param, function):
+                for source in islice(odd_sources(types[param.name], self._odd), _ODD_ROWS):
+                    yield needed | {param.name: source}
+
     def _of_tables(
         self, types: Mapping[str, ParamType], values: Values, count: int
     ) -> Iterator[dict[str, str]]:
@@ -424,8 +442,7 @@ class CandidateGenerator:
             self._of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
         )
         type_ = self._with_mocks(type_, param) if self._mocked else type_
-        is_open = not param.typed or function.name in TAKES_LIKE  # any object may be the other operand
-        return with_odd(type_, self._odd, is_open=is_open) if self._odd else type_
+        return with_odd(type_, self._odd) if _takes_odd(type_, param, function) else type_
 
     def _of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:
         """A type that was guessed, or mostly an instance of a class that the documentation or the attributes read say it is."""
@@ -539,6 +556,11 @@ class CandidateGenerator:
             return f"{receiver}({inner})"
         form = FORMS.get(function.name)
         return form.format(receiver) if form else f"{receiver}.{function.name}({inner})"
+
+
+def _takes_odd(type_: ParamType, param: Param, function: Function) -> bool:
+    """Whether a parameter leaves open what it is given; any object may be the other operand."""
+    return not param.typed or ANY in members(type_) or function.name in TAKES_LIKE
 
 
 def _spread(sources: Iterable[str], count: int) -> list[str]:

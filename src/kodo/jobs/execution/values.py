@@ -319,17 +319,16 @@ class Values:
         ]
         if plain:
             return [*given, *named]
+        given += self._leading(params, depth)
         optional = [one for one in params if one.default is not None and not one.positional_only]
-        given += self._leading(
-            [one for one in params if one.default is not None and one.positional_only], depth
-        )
         is_open = any(one.variadic for one in known.init) and all(one.keyword_only for one in optional)
         more = range(self.rng.choice((0, 1, 2, 3)) if is_open else 0)
         given += [self.random(ANY, depth + 1) for _ in more]
         return [*given, *named, *self._options(optional, depth)]
 
-    def _leading(self, optional: Sequence[Param], depth: int) -> list[str]:
+    def _leading(self, params: Sequence[Param], depth: int) -> list[str]:
         """The first of the optional parameters that have no keyword, now and then: such as the items of a collection."""
+        optional = [one for one in params if one.default is not None and one.positional_only]
         chosen = optional[: self.rng.randint(0, len(optional))] if self.rng.random() < _LEADING else ()
         return [self.random(self._taken(one, plain=False), depth + 1) for one in chosen]
 

@@ -175,6 +175,15 @@ def test_the_other_operand_may_be_anything(tmp_path: Path) -> None:
     assert "mock.ANY" not in _sources(tmp_path, "Money.plus", ("mock.ANY",))
 
 
+def test_odd_values_are_tried_early(tmp_path: Path) -> None:
+    """Among all boundaries of a parameter, of which there may be hundreds, they would be the last."""
+    (tmp_path / "m.py").write_text(SOURCE)
+    module = load(tmp_path / "m.py")
+    maker = CandidateGenerator(module, 0, deep=True, mocked=True, odd=("mock.ANY", "math.nan"))
+    made = [call.args[0].source for call in maker.calls(module.every_function["send"], 300) if call.args]
+    assert max(map(made.index, ("mock.ANY", "math.nan", "[math.nan]"))) < 20
+
+
 def test_a_parameter_for_types_gets_types(tmp_path: Path) -> None:
     """By its name or its annotation; of every form."""
     assert set(SOURCES) <= _sources(tmp_path, "build")
