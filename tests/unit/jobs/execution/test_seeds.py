@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.both_versions import of_each_kind
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.seeds import Exploration, Seeds
 from kodo.jobs.execution.worker.variation import Variations
@@ -75,3 +76,18 @@ def test_a_variation_is_made_once():
     first = exploration.batch(0)
     assert {one.args[0].source for one in first} <= {"True", "False"} and len(first) <= 2
     assert exploration.batch(10) == [] or exploration.batch(20) == []
+
+
+def test_of_many_differences_some_of_each_kind_are_made_sure_of():
+    """Where random numbers make every result another one, the error that only one version raises is made sure of too."""
+    calls = [_call(number) for number in range(40)]
+    seen = {
+        number: (
+            Outcome(number, "value", {"result": "1"}),
+            Outcome(number, "value" if number < 30 else "raises", {"result": "2"}),
+        )
+        for number in range(40)
+    }
+    chosen = [call.id for call in of_each_kind(calls, seen)]
+    assert chosen == [*range(6), *range(30, 36)]
+    assert [call.id for call in of_each_kind(calls[:30], seen)] == list(range(12))

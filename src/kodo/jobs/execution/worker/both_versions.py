@@ -6,6 +6,7 @@ calls come from nor which are made first.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -169,7 +170,7 @@ class BothVersions:
         candidates.sort(key=lambda call: (*worth(call, *seen[call.id]), is_odd(call), size(call)))
         found: list[Difference] = []
         steady: dict[int, Two] = {}
-        chosen = [] if self.only_counts else _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
+        chosen = [] if self.only_counts else of_each_kind(_without_stalls(candidates, seen), seen)
         if chosen:
             steady = stable(chosen, seen, self._again())
             left = [call for call in chosen if call.id in steady]
@@ -297,6 +298,19 @@ def _without_stalls(calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Call
     """The calls but for those after the first that one version does not end."""
     stalls = [call.id for call in calls if any(one.kind in ("timeout", "died") for one in seen[call.id])]
     return [call for call in calls if call.id not in stalls[1:]]
+
+
+def of_each_kind(calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Call]:
+    """The first dozen of the calls, in their order, from each pair of kinds of outcomes in turn: where results differ by chance in every
+    call, those would be the only ones, and an error in one version would not be seen.
+    """
+    rows: dict[tuple[str, str], list[Call]] = {}
+    for call in calls:
+        before, after = seen[call.id]
+        rows.setdefault((before.kind, after.kind), []).append(call)
+    in_turn = (call for row in itertools.zip_longest(*rows.values()) for call in row if call is not None)
+    chosen = {call.id for call in itertools.islice(in_turn, _MAX_DIFFERENCES)}
+    return [call for call in calls if call.id in chosen]
 
 
 def _reason(pairs: Iterable[Two]) -> str:
