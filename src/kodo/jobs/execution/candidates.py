@@ -390,9 +390,8 @@ class CandidateGenerator:
             plain |= rows[0]
         defaults = {one.name: one.default for one in params if one.default and is_literal(one.default)}
         tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
-            ((row, "boundary") for row in (needed, plain)),
-            ((row, "boundary") for row in self._with_placed(function, types, needed)),
-            ((row, "boundary") for row in self._with_odd(function, types, needed)),
+            zip(chain((needed, plain), self._with_placed(function, types, needed)), repeat("boundary")),
+            zip(self._with_odd(function, types, needed), repeat("boundary")),
             ((row, "near example") for row in other_forms(rows, types)),
             ((row, "near example") for row in near_rows(rows, values)),
             ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
