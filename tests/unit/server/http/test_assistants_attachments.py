@@ -17,7 +17,9 @@ from tests.unit.server.http.test_assistants_hosted import StandIn, standing_in
 from tests.unit.server.http.test_vector_stores import KYOTO, TEA
 
 from kodo.server.http.vector_stores import store_files
+from kodo.server.http.vector_stores.store_files import StoreFiles
 from kodo.server.http.vector_stores.worker import ingest
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.wire.hosted_tools import CodeInterpreterTool
 
 pytestmark = [
@@ -122,6 +124,61 @@ async def test_a_run_waits_until_the_file_is_indexed(tmp_path: Path, monkeypatch
     assert ended.status == "completed"
     part: Any = last.content[0]
     assert len(part.text.annotations) == 1
+
+
+async def test_a_waiting_run_looks_when_the_work_on_the_file_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once at the start and once at the end, not again and again."""
+    go = asyncio.Event()
+    looks = 0
+    every = StoreFiles.all
+
+    async def later(*given: Any) -> None:
+        await go.wait()
+        await ingest(*given)
+
+    async def counted(*given: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await every(*given)
+
+    monkeypatch.setattr(store_files, "ingest", later)
+    async with serving(tmp_path) as (_, sdk, made, file):
+        thread = (await sdk.beta.threads.create(messages=[asking(file)])).id
+        monkeypatch.setattr(StoreFiles, "all", counted)
+        run = await sdk.beta.threads.runs.create(thread, assistant_id=made.id)
+        while not looks:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert looks == 1
+        go.set()
+        ended = await sdk.beta.threads.runs.poll(run_id=run.id, thread_id=thread)
+        assert ended.status == "completed"
+    assert looks <= 3  # one more where the work has ended and its task has not yet
+
+
+async def test_a_file_leaves_the_store_where_its_message_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was there before: what joined it for the message is taken out again, and nothing else."""
+
+    async def full(*_given: Any, **_named: Any) -> None:
+        raise StoreFailed("The disk is full.")
+
+    async with serving(tmp_path) as (server, sdk, _, file):
+        other = await sdk.files.create(file=("kyoto.txt", KYOTO.encode()), purpose="assistants")
+        own = await sdk.vector_stores.create(file_ids=[other.id])
+        search: Any = {"file_search": {"vector_store_ids": [own.id]}}
+        thread = await sdk.beta.threads.create(tool_resources=search)
+        said = {**asking(file), "attachments": [*attached(file), *attached(other)]}
+        with monkeypatch.context() as broken:
+            broken.setattr(type(server.state.store), "append_items", full)
+            with pytest.raises(openai.InternalServerError):
+                await sdk.with_options(max_retries=0).beta.threads.messages.create(thread.id, **said)
+        assert await files_in(sdk, own.id) == {other.id}
+        await sdk.beta.threads.messages.create(thread.id, **said)
+        assert await files_in(sdk, own.id) == {file.id, other.id}
 
 
 async def test_later_files_join_the_store_that_is_there(tmp_path: Path) -> None:

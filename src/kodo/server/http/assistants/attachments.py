@@ -7,7 +7,7 @@ the thread when its message is deleted.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,8 +39,8 @@ class Attachments:
         messages: Sequence[wire.CreateMessage],
         param: str,
     ) -> AsyncIterator[wire.ToolResources | None]:
-        """The resources of a thread with the files of new messages. A store that was created for them is deleted if the block
-        fails, for nobody has its id.
+        """The resources of a thread with the files of new messages. If the block fails, a store that was created for them is
+        deleted, for nobody has its id, and files that joined another one are taken out of it.
 
         Args:
             owner: of the thread and the files.
@@ -72,12 +72,17 @@ class Attachments:
         async with self._in_store(owner, resources or wire.ToolResources(), searched) as changed:
             yield changed
 
-    async def indexing(self, owner: str, resources: wire.ToolResources | None) -> bool:
-        """Whether a file in the stores of a thread is still being indexed."""
+    async def wait_until_indexed(self, owner: str, resources: wire.ToolResources | None) -> None:
+        """Wait until no file in the stores of a thread is being indexed any more."""
         if self.stores is None:
-            return False
-        found = [await self.stores.files.all(owner, store_id) for store_id in _store_ids(resources)]
-        return any(file.status == "in_progress" for files in found for file in files)
+            return
+        for store_id in _store_ids(resources):
+            while running := [
+                file.id
+                for file in await self.stores.files.all(owner, store_id)
+                if file.status == "in_progress"
+            ]:
+                await self.stores.files.wait_for_change(store_id, running[0])
 
     async def _check(self, owner: str, file_id: str, param: str) -> None:
         try:
@@ -108,7 +113,13 @@ class Attachments:
             error.param = first
             raise
         if made is None:
-            yield resources
+            try:
+                yield resources
+            except BaseException:
+                for one in added:
+                    with suppress(NotFound):
+                        await self.stores.files.delete(owner, store_ids[0], one.file_id)
+                raise
             return
         search = wire.FileSearchResources(vector_store_ids=(made.id,))
         try:

@@ -64,8 +64,7 @@ logger = logging.getLogger(__name__)
 
 _STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, WAITING))
 """Events that end a stream."""
-_INDEX_POLL_SECONDS: Final = 0.1
-_INDEX_LOOKS: Final = 600
+_INDEX_SECONDS: Final = 60.0
 """A turn waits a minute for the thread's files to be indexed, as the hosted API did."""
 _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
@@ -115,6 +114,7 @@ class RunWorker:
         self._resumed = resumed
         self._write_lock = asyncio.Lock()
         self._requested_end: Literal["cancelled", "expired"] | None = None
+        self._interrupted = asyncio.Event()
         self._live_response: Run | None = None
         self._ended_steps: list[str] = []
         self._turn_result: dict[str, Any] = {}
@@ -284,10 +284,16 @@ class RunWorker:
             return
         row = await documents.get_document(self._store, documents.THREAD, self.owner, self.run.thread_id)
         resources = msgspec.json.decode(row.body, type=wire.Thread).tool_resources
-        for _ in range(_INDEX_LOOKS):
-            if self._requested_end or not await self._context.attachments.indexing(self.owner, resources):
-                return
-            await asyncio.sleep(_INDEX_POLL_SECONDS)
+        indexed = asyncio.create_task(self._context.attachments.wait_until_indexed(self.owner, resources))
+        ended = asyncio.create_task(self._interrupted.wait())
+        try:
+            waited = (indexed, ended)
+            await asyncio.wait(waited, timeout=_INDEX_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if indexed.done():
+                indexed.result()  # raises what the store did
+        finally:
+            indexed.cancel()
+            ended.cancel()
 
     async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
         """Return the part of the thread that the model receives; None if not even its last item fits
@@ -427,6 +433,7 @@ class RunWorker:
 
     async def _interrupt(self) -> None:
         """Tell the turn that it must end."""
+        self._interrupted.set()
         if self._live_response is not None:
             await self._service.stop(self._live_response)
 

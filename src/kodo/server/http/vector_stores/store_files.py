@@ -37,6 +37,10 @@ RUNNING: Final = "in_progress"
 _PAGE: Final = Page(limit=1000, order="asc")
 
 
+_NEWS_SECONDS: Final = 0.5
+"""How often a file is looked at that another server indexes."""
+
+
 class _Indexing(NamedTuple):
     """The work on a file, and when the file was added that it is done for: one that is added again has the same id."""
 
@@ -185,6 +189,15 @@ class StoreFiles:
             if rows:
                 page = msgspec.structs.replace(_PAGE, after=rows[-1].id)
         return found
+
+    async def wait_for_change(self, store_id: str, file_id: str) -> None:
+        """Wait until the work on a file that is being indexed may have ended: that of this server, or for a moment, or until its row
+        may have changed, where another server does it."""
+        name = file_row_id(store_id, file_id)
+        if name in self._tasks:
+            await asyncio.wait((self._tasks[name].task,))
+        else:
+            await self._store.wait_for_news(name, _NEWS_SECONDS)
 
     async def list(
         self, owner: str, store_id: str, page: Page, status: str | None, batch: str | None = None
