@@ -45,6 +45,21 @@ def test_the_sdk_gets_an_answer_plain_and_streamed(real: Server) -> None:
     assert helped[-1] == plain.output_text
 
 
+def test_anthropics_top_k_limits_what_is_drawn(real: Server) -> None:
+    """Of one token, any temperature gives what temperature 0 does; the header calls nothing ignored."""
+    body = {
+        "model": MODEL,
+        "max_tokens": 24,
+        "messages": [{"role": "user", "content": "Tell me of the sea."}],
+    }
+    said = []
+    for settings in ({"temperature": 0}, {"temperature": 1, "top_k": 1}, {"temperature": 1, "top_k": 1}):
+        answer = httpx2.post(f"{real.url}/v1/messages", json={**body, **settings}, timeout=60)
+        assert "x-kodo-ignored-parameters" not in answer.headers
+        said.append(answer.json()["content"][0]["text"])
+    assert len(set(said)) == 1
+
+
 async def test_the_async_sdk_gets_an_answer(real: Server) -> None:
     """Several at once, each its own."""
     sdk = real.async_sdk()

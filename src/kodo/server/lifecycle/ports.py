@@ -51,6 +51,8 @@ class Sampling(Value, frozen=True, kw_only=True):
     temperature: float | None = None
     """0 to 2; 0 is greedy."""
     top_p: float | None = None
+    top_k: int | None = None
+    """Draw among this many of the likeliest tokens; 0 and None: among all."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     """-2 to 2."""
@@ -139,6 +141,8 @@ class ModelCard(Value, frozen=True, kw_only=True):
     temperature: float = 1.0
     top_p: float = 1.0
     """Sampling where the client sets none."""
+    top_k: bool = False
+    """Whether :attr:`Sampling.top_k` is honoured."""
     images: bool = False
     files: bool = False
     """Whether files that are not text (PDF) can be read."""

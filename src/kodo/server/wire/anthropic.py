@@ -25,7 +25,6 @@ IGNORED = frozenset(
         "inference_geo",
         "service_tier",
         "speed",
-        "top_k",
         "user_profile_id",
         "workspace_id",
     }
@@ -91,6 +90,7 @@ class MessagesRequest(CountTokensRequest, frozen=True, kw_only=True):
     stream: bool | None = None
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     stop_sequences: (
         Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=16)] | None
     ) = None

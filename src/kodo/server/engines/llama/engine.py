@@ -158,6 +158,7 @@ class LlamaEngine:
             parallel=self._options.parallel,
             temperature=self._options.temperature,
             top_p=self._options.top_p,
+            top_k=True,
             images=self._options.projector is not None,
             reasoning=self._reasons,
             lands=True,
@@ -441,9 +442,8 @@ class LlamaEngine:
             "return_progress": True,
             "temperature": temperature,
             "top_p": options.top_p if sampling.top_p is None else sampling.top_p,
-            "top_k": 1
-            if temperature == 0
-            else 0,  # the likeliest token is found without sorting the vocabulary
+            # The likeliest token is found without sorting the vocabulary.
+            "top_k": 1 if temperature == 0 else sampling.top_k or 0,
             "min_p": 0.0,
             "presence_penalty": sampling.presence_penalty,
             "frequency_penalty": sampling.frequency_penalty,

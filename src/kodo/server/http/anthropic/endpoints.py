@@ -83,7 +83,10 @@ def _notes(
 ) -> dict[str, str]:
     """What was left out of the request."""
     headers: dict[str, str] = {}
-    if ignored := ignored_parameters(raw):
+    ignored = ignored_parameters(raw)
+    if raw.get("top_k") is not None and not state.service.backend(body.model).card.top_k:
+        ignored.append("top_k")
+    if ignored:
         named = ", ".join(name for name in ignored if name.isascii() and name.isprintable())
         headers[IGNORED_PARAMETERS] = named[:1000]
     if kinds := skipped_tools(body):

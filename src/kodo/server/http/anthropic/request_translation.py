@@ -100,7 +100,7 @@ def sampling(body: MessagesRequest) -> Sampling:
     """What the Responses API has no parameter for."""
     thinking = body.thinking
     budget = thinking.budget_tokens if thinking is not None and thinking.type == "enabled" else None
-    return Sampling(stop=tuple(body.stop_sequences or ()), reasoning_tokens=budget)
+    return Sampling(top_k=body.top_k, stop=tuple(body.stop_sequences or ()), reasoning_tokens=budget)
 
 
 def shows_thinking(body: MessagesRequest) -> bool:
