@@ -98,6 +98,8 @@ class Behaviour:
     differences: int = 0
     unstable: int = 0
     not_run: list[str] = field(default_factory=list)
+    ran_out: bool = False
+    """Whether something was left because the budget was used up."""
     seconds: float = 0.0
 
     def summary(self, budget: float) -> Executed:
@@ -195,6 +197,7 @@ def _has_time(file: ChangedFile, end: float, found: Behaviour) -> bool:
     if end - time.monotonic() >= 1.0:
         return True
     found.not_run.append(f"{file.path}: the budget of seconds was used up")
+    found.ran_out = True
     return False
 
 
@@ -229,6 +232,7 @@ def _read_modules(
             found.not_run.append(
                 f"{file.path}: not read, since reading the others took its part of the budget"
             )
+            found.ran_out = True
             continue
         try:
             before, after = load(made.before / (file.old_path or file.path)), load(made.after / file.path)
@@ -335,6 +339,7 @@ class _Comparison:
             found.not_run.append(f"{file.path}: no call could be made up for {', '.join(without_calls)}")
         if out := list(dict.fromkeys((*_without_answer(answers, names), *unread))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
+            found.ran_out = True
         found.candidates[file.path] = remarks(
             file,
             module.after,

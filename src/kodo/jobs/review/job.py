@@ -81,7 +81,7 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     proposer = (
         Proposer(session, options, deadline) if session is not None and options.size == "capable" else None
     )
-    executed = _run_both(work, material, proposer) if runs and not deadline.up else None
+    executed = _run_both(work, material, proposer) if runs else None
     tests = _run_tests(work, material) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
     if use is not None and proposer is not None:
@@ -159,13 +159,22 @@ class _ReviewState:
         return [item.value.finding for items in self.active.values() for item in items]
 
 
-def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | None) -> Executed:
-    """Run changed functions in both versions and take what differs; returns what was run."""
+_NOTHING_RAN = Unreviewed("behaviour", "no changed function was run: the time was used up before", gap=True)
+"""A report must not call a change clean whose functions it was to run, and did not."""
+
+
+def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | None) -> Executed | None:
+    """Run changed functions in both versions and take what differs; returns what was run, None where no time is left."""
+    if work.deadline.up:
+        work.left_out += [_NOTHING_RAN] if any(map(can_run, work.files)) else []
+        return None
     from kodo.jobs.review.behaviour import compare_behaviour  # here: a third of what a review imports
 
     seconds = min(work.options.run_seconds, work.deadline.left)
     behaviour = compare_behaviour(material, work.files, seconds, proposer)
     work.notes += proposer.notes if proposer else []
+    if behaviour.ran_out and not behaviour.functions:
+        work.left_out.append(_NOTHING_RAN)
     for file in work.files:
         work.take(file, behaviour.candidates.get(file.path, []))
     summary = behaviour.summary(work.options.run_seconds)

@@ -337,6 +337,9 @@ def test_nothing_is_compared_when_nothing_is_left_of_the_budget(workers, monkeyp
     monkeypatch.setattr("kodo.jobs.review.behaviour.instances", slow)
     report = compare(SINGULAR, SINGULAR.replace("ss", "us"))
     assert made_up == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)
+    assert report.state is State.PARTIAL  # not clean: nothing of it was run
+    assert [(one.path, one.gap) for one in report.unreviewed] == [("behaviour", True)]
+    assert report.unreviewed[0].reason == "no changed function was run: the time was used up before"
 
 
 @pytest.mark.parametrize(
