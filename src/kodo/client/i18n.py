@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -25,6 +26,16 @@ def pick_lang(asked: str | None = None) -> Lang:
     return "ja" if locale.startswith("ja") else "en"
 
 
+_ONE = re.compile(
+    r"(?<![\d.,])1 (documented fact|known finding|call|difference|file|finding|function|input|model|mutant|request|test|write)s\b"
+)
+
+
+def counted(text: str) -> str:
+    """English text in which a count of one has its noun in the singular: ``1 finding``. Japanese has no plural."""
+    return _ONE.sub(r"1 \1", text)
+
+
 class Catalogue:
     """Messages by key in both languages, with ``{named}`` fields.
 
@@ -41,7 +52,7 @@ class Catalogue:
     def say(self, lang: Lang, key: str, **values: object) -> str:
         """The message, filled in. A key that is not there is a KeyError: a fault of the program, not of the user."""
         english, japanese = self._messages[key]
-        return (japanese if lang == "ja" else english).format(**values)
+        return japanese.format(**values) if lang == "ja" else counted(english.format(**values))
 
 
 class LocalizedError(Exception):
@@ -81,7 +92,7 @@ CLIENT = Catalogue(
             "予算が設定されているため、回答は {tokens} トークンまでに制限されます",
         ),
         "recovered": (
-            "{count} calls of a terminated process are counted at their maximum cost (${usd})",
+            "counted at maximum cost (${usd}): {count} calls of a terminated process",
             "終了したプロセスの {count} 件の呼び出しを最大費用（${usd}）で計上しました",
         ),
         "retry": (

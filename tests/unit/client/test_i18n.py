@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.client.i18n import CLIENT, Catalogue, pick_lang
+from kodo.client.i18n import CLIENT, Catalogue, counted, pick_lang
 
 
 def test_the_language_is_asked_for_then_set_then_the_locales(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,20 @@ def test_translations_must_have_the_same_fields() -> None:
     """A field that one language forgot is found when the catalogue is made."""
     with pytest.raises(ValueError, match="greeting"):
         Catalogue({"greeting": ("hello {name}", "こんにちは")})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 findings, 2 tests", "1 finding, 2 tests"),
+        ("possible bugs: 1 documented facts that", "possible bugs: 1 documented fact that"),
+        ("11 calls, 1 calls, 0 calls", "11 calls, 1 call, 0 calls"),
+        ("0.1 models, 2,1 models", "0.1 models, 2,1 models"),
+    ],
+)
+def test_a_count_of_one_has_its_noun_in_the_singular(text: str, said: str) -> None:
+    """And no other number that ends in one; a catalogue says so by itself, in English."""
+    assert counted(text) == said
+    catalogue = Catalogue({"found": ("{n} models", "{n} models")})
+    assert catalogue.say("en", "found", n=1) == "1 model"
+    assert catalogue.say("ja", "found", n=1) == "1 models"

@@ -6,9 +6,10 @@ cannot end its block, mention people or draw images.
 
 import re
 
+from kodo.client.i18n import counted
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.report.visible import make_visible
-from kodo.jobs.report.words import checked_words, counted, detail_text, run_line, word
+from kodo.jobs.report.words import checked_words, detail_text, run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 _ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.)|\bgh(?=-\d)")

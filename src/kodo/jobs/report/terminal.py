@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from kodo.client.i18n import counted
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
 from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.visible import make_visible, visible
-from kodo.jobs.report.words import checked_words, counted, detail_text, run_line, word
+from kodo.jobs.report.words import checked_words, detail_text, run_line, word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",

@@ -1,8 +1,8 @@
 """The fixed words of reports in English and Japanese."""
 
-import re
 from collections.abc import Sequence
 
+from kodo.client.i18n import counted
 from kodo.jobs.report.model import Category, EvidenceKind, Executed, Severity, State
 
 _JA: dict[str, str] = {
@@ -69,17 +69,11 @@ _DETAIL = {
     "it is called inside this, there with ": "この中で次の値で呼ばれます: ",
 }
 """How the lines begin that say what execution showed."""
-_ONE = re.compile(r"(?<![\d.,])1 (function|input|difference|finding|known finding)s\b")
 
 
 def word(key: str, lang: str) -> str:
     """One fixed word or phrase in ``lang`` (``en`` or ``ja``)."""
     return (_JA if lang == "ja" else _EN).get(key, str(key))
-
-
-def counted(text: str) -> str:
-    """A text in which a count of one has its noun in the singular: ``1 finding``. Japanese has no plural."""
-    return _ONE.sub(r"1 \1", text)
 
 
 def checked_words(checked: Sequence[str], lang: str) -> str:

@@ -9,21 +9,22 @@ from typing import Literal
 import msgspec
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from kodo.client.i18n import counted
 from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.testgen.model import Score, SuspectedBug, TestReport
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS = {
     "en": {
-        "title": "Tests for {target} ({n} functions and methods)",
+        "title": "Tests for {target} (functions and methods: {n})",
         "isolation": "isolation",
         "funnel": "funnel",
         "candidates": "candidates", "runs": "run to an end", "deterministic": "deterministic", "adds": "add something",
         "passes_alone": "pass alone", "passes_five_times": "pass five times in random order", "kept": "kept",
         "coverage": "lines {a} -> {b}, branches {c} -> {d}, mutants killed {e} -> {f} of {n}",
-        "documented": "{n} tests rest on documentation, {m} are characterisation (value read off the code)",
+        "documented": "tests that rest on documentation: {n}; on what the code does (characterisation): {m}",
         "model": "model: {model}",
-        "suspects": "{n} documented facts that the code does not hold; each may be a bug",
+        "suspects": "possible bugs: {n} documented facts that the code does not hold",
         "expected": "documented", "got": "the code", "rests": "rests on", "shrunk": "made smaller from",
         "survived": "{n} mutants survived; the first:",
         "rejected": "rejected, by reason",
@@ -60,7 +61,7 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
         + (f"; open: {', '.join(seen.open)})" if seen.open else ")")
     )
     if report.suspects:
-        lines += ["", words["suspects"].format(n=len(report.suspects))]
+        lines += ["", counted(words["suspects"].format(n=len(report.suspects)))]
         for suspect in report.suspects:
             lines += _suspect_lines(suspect, words)
     counts = " > ".join(f"{getattr(report.funnel, step)} {words[step]}" for step in _STEPS)
@@ -75,7 +76,7 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
         steps = ", ".join(in_lang(step, lang) for step in report.left_out)
         lines.append(f"{words['left_out']}: {steps}")
     if report.survived:
-        lines.append(words["survived"].format(n=len(report.survived)))
+        lines.append(counted(words["survived"].format(n=len(report.survived))))
         lines += [f"  {place.line}: {place.change}" for place in report.survived[:5]]
     rejected_calls = [one for one in report.rejected if not one.reason.startswith("adds nothing")]
     if rejected_calls:
@@ -84,7 +85,8 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
             f"  {one.count} x {one.function}: {in_lang(one.reason, lang)} ({_short(one.example)})"
             for one in rejected_calls[:10]
         ]
-    return "\n".join([*lines, *(in_lang(note, lang) for note in report.notes)]) + "\n"
+    lines += [in_lang(note, lang) for note in report.notes]
+    return "\n".join(lines) + "\n"
 
 
 def scores(before: Score, after: Score, lang: Literal["en", "ja"] = "en") -> str:
