@@ -25,12 +25,16 @@ _EXTRAS = ((re.compile(r"\[(.*)default: "), r"[\1既定: "), (re.compile(r"\breq
 
 
 def language(argv: Sequence[str]) -> Lang:
-    """The language of help and errors of usage: ``--lang`` where it is on the command line, else as ``pick_lang``.
+    """The language of help and errors of usage: ``--lang`` where it is on the command line (the last: a command's own goes before
+    that of ``kodo``), else as ``pick_lang``.
 
     A language that does not exist counts as not given: the command itself refuses it.
     """
-    asked = next((after for one, after in pairwise(argv) if one == "--lang"), None)
-    asked = next((one.removeprefix("--lang=") for one in argv if one.startswith("--lang=")), asked)
+    asked = None
+    for one, after in pairwise((*argv, "")):
+        asked = (
+            after if one == "--lang" else one.removeprefix("--lang=") if one.startswith("--lang=") else asked
+        )
     for choice in (asked, None):
         try:
             return pick_lang(choice)
@@ -40,15 +44,20 @@ def language(argv: Sequence[str]) -> Lang:
 
 
 def speak(command: TyperCommand | TyperGroup, lang: Lang) -> None:
-    """Put the help of a command, of its options and of its subcommands into ``lang``, which English is already.
+    """Put the help of a command, of its options and of its subcommands into ``lang``, which English is already but for the kinds of
+    values.
 
     Subcommands are listed by the first sentence of their help, whole.
     """
+    for parameter in command.params:
+        _name_value(parameter)
     children = list(getattr(command, "commands", {}).values())
     for child in children:
         if child.help and not child.short_help:
             child.short_help = re.split(r"(?<=[.:;])\s", child.help, maxsplit=1)[0].rstrip(".:;") + "."
     if lang == "en":
+        for child in children:
+            speak(child, lang)
         return
     for child in children:
         first = "".join(_paragraphs(child.help or "")[:1]).partition("。")
@@ -59,6 +68,29 @@ def speak(command: TyperCommand | TyperGroup, lang: Lang) -> None:
         if text := getattr(parameter, "help", None):
             parameter.help = _translated(text)  # type: ignore[attr-defined] # options and arguments have it
     command.context_class = _context_class()
+
+
+_KINDS = {
+    "str": "text",
+    "int": "number",
+    "float": "number",
+    "Decimal": "number",
+    "Path": "path",
+    "file": "path",
+}
+
+
+def _name_value(parameter: Any) -> None:
+    """Name the kind of an option's value for people: ``<number>``, where typer has ``<int range>``."""
+    if getattr(parameter, "_kodo_kind", False):
+        return
+    by_typer = parameter.display_type
+
+    def display_type(context: Any) -> str:
+        inner = re.sub(r"^list\[(.*)\]$", r"\1", by_typer(context).strip("<>").removesuffix(" range"))
+        return f"<{_KINDS.get(inner, inner)}>"
+
+    parameter.display_type, parameter._kodo_kind = display_type, True
 
 
 def explain_usage_error(message: str, lang: Lang) -> str:

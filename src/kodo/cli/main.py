@@ -119,6 +119,20 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """An environment variable for as long as a command runs."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 @root.callback()
 def _root(
     context: typer.Context,
@@ -126,12 +140,20 @@ def _root(
         bool,
         typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
+    lang: Annotated[
+        Lang | None,
+        typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale."),
+    ] = None,
 ) -> None:
     """The Codex API on your own machine, and development automation over any Responses API.
 
     Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 findings, 2 bad input, 3 partial,
     4 stopped by a budget, 5 server error, 130 interrupted.
     """
+    if lang is not None:
+        context.with_resource(
+            _environment("KODO_LANG", lang)
+        )  # a command may have --lang too, which goes first
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(ExitCode.BAD_INPUT)

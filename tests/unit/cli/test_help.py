@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -58,6 +59,34 @@ def test_the_option_chooses_the_language_of_help(capsys: pytest.CaptureFixture[s
     for argv in (["ask", "--lang", "ja", "--help"], ["ask", "--lang=ja", "--help"]):
         assert entry.run(argv) == 0
         assert "オプション:" in capsys.readouterr().out
+
+
+def test_the_language_may_stand_before_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For help and for what a command says, unless the command has its own; nothing of it is left afterwards."""
+    monkeypatch.setenv("KODO_LANG", "en")
+    for argv in (["--lang", "ja", "--help"], ["--lang=ja", "ask", "--help"]):
+        assert entry.run(argv) == 0
+        assert "オプション:" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    for argv, japanese in (
+        (["--lang", "ja", "ask", "-f", "none.txt", "x"], True),
+        (["ask", "-f", "none.txt", "x"], False),
+        (["--lang", "ja", "ask", "--lang", "en", "-f", "none.txt", "x"], False),
+    ):
+        assert entry.run(argv) == 2
+        assert bool(JAPANESE.search(capsys.readouterr().err)) is japanese
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_kinds_of_values_are_words_for_people(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text, numbers and paths, and not the types of the program; on the pages of groups' commands too."""
+    kinds: set[str] = set()
+    for argv in (["serve"], ["review"], ["ask"], ["keys", "create"], ["ci", "review"], ["budget", "set"]):
+        assert entry.run([*argv, "--lang", lang, "--help"]) == 0
+        kinds |= set(re.findall(r"(?m)^ +\S.*? <([^>|]+)>", capsys.readouterr().out))
+    assert kinds == {"text", "number", "path"}
 
 
 @pytest.mark.parametrize(
