@@ -214,3 +214,27 @@ def test_keys_are_made_and_revoked_in_the_language_of_the_reader(
     assert gone in capsys.readouterr().err
     assert run(["store", "stats", "--lang", lang]) == 0
     assert bool(JAPANESE.search(capsys.readouterr().out)) is (lang == "ja")
+
+
+@pytest.mark.parametrize(
+    ("english", "japanese"),
+    [
+        (
+            "'x' is not in /h/config.toml (there: none)",
+            "'x' は /h/config.toml にありません（登録はありません）",
+        ),
+        (
+            "'x' is not in /h/config.toml (there: a, b)",
+            "'x' は /h/config.toml にありません（登録済み: a, b）",
+        ),
+    ],
+)
+def test_a_word_for_nothing_is_no_name(english: str, japanese: str) -> None:
+    """``none`` in a list of names is said in Japanese too; names stay as they are."""
+    assert in_lang(english, "ja") == japanese
+
+
+def test_the_process_that_holds_a_home_is_named_in_japanese() -> None:
+    """The word as well as its number."""
+    said = "Another kodo server (process 12) is using this KODO_HOME. Stop it first, or set KODO_HOME to another folder."
+    assert in_lang(said, "ja").startswith("別の kodo サーバー（プロセス 12）が")
