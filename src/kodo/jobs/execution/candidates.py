@@ -41,7 +41,7 @@ from kodo.jobs.execution.call_arguments import (
 from kodo.jobs.execution.class_hints import classes_of
 from kodo.jobs.execution.definitions import Class, Function
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
-from kodo.jobs.execution.mocks import awaitable, of_class
+from kodo.jobs.execution.mocks import awaitable, holding, of_class
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
 from kodo.jobs.execution.nested_paths import with_path
 from kodo.jobs.execution.operators import CLASS_FORMS, COPIES, FORMS, TAKES_LIKE
@@ -440,7 +440,7 @@ class CandidateGenerator:
         type_ = (
             self._of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
         )
-        type_ = self._with_mocks(type_, param) if self._mocked else type_
+        type_ = self._with_mocks(type_, param, function) if self._mocked else type_
         return with_odd(type_, self._odd) if _takes_odd(type_, param, function) else type_
 
     def _of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:
@@ -469,16 +469,25 @@ class CandidateGenerator:
         here = [(self._module, function), *reached_functions(self._module, function)]
         return works_on_types("\n".join(ast.unparse(one.node) for _, one in here if one.node.body))
 
-    def _with_mocks(self, type_: ParamType, param: Param) -> ParamType:
-        """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or a type."""
+    def _with_mocks(self, type_: ParamType, param: Param, function: Function) -> ParamType:
+        """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or that holds what is read
+        of it, or a type.
+        """
+        kind = type_.text if type_.kind == "class" else ""
+        is_foreign = kind in self._module.foreign_classes
+        is_held = self._deep and (is_foreign or not param.typed)
+        sources = holding(param.name, function.node.body, kind) if is_held else ()
+        held = tuple(ParamType("literal", text=one) for one in sources)
         if is_kind(param.name, param.annotation) and not self._deep:
             return ParamType("union", (KIND, *members(type_)))
-        if type_.kind == "class" and type_.text in self._module.foreign_classes:
-            return ParamType("union", (type_, ParamType("literal", text=of_class(type_.text, param.awaited))))
+        if is_foreign:
+            return ParamType(
+                "union", (type_, ParamType("literal", text=of_class(kind, param.awaited)), *held)
+            )
         if not param.talked_to:
-            return type_
+            return ParamType("union", (*held, *members(type_))) if held else type_
         made = (awaitable(param.awaited),) * (_MOSTLY_MOCKS if param.annotation else 1)
-        return ParamType("union", (*made, *members(type_)))
+        return ParamType("union", (*made, *held, *members(type_)))
 
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]

@@ -19,6 +19,8 @@ _ANSWERS = (
     "mock.AsyncMock(return_value=mock.MagicMock())"  # by itself it would give what only has methods to await
 )
 _NUMBERS = ("0", "1", "2", "-1")
+_HELD = ("['b', 'c']", "'b'", "1", "None")
+"""What is under a key that is asked for, of which nothing else is known."""
 _NAMES = re.compile(
     r"(?:^|_)(?:app|application|request|req|response|stream|sock|socket|connection|conn|handler|server|client|session|"
     r"transport|protocol|loop|parent|context|ctx|environment|delegate|writer|reader|backend|engine|controller|manager)$"
@@ -168,6 +170,48 @@ def of_class(name: str, awaited: Iterable[str] = ()) -> str:
 def awaitable(awaited: Iterable[str]) -> ParamType:
     """A mock whose calls ``awaited`` can be awaited."""
     return ParamType("literal", text=_written([], awaited)) if awaited else MOCK
+
+
+def holding(name: str, body: Iterable[ast.AST], kind: str = "") -> tuple[str, ...]:
+    """Mocks that hold what a body reads of a variable: a dict for an attribute that is asked for a key (``app.config["DEBUG"]``), a text
+    for one that is read and not called; none where no attribute is asked for a key, since any mock will do then.
+    ``kind`` is the class that they pass for an instance of.
+    """
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    keys: dict[str, dict[str, None]] = {}
+    used = set()
+    for node in nodes:
+        match node:
+            case (
+                ast.Subscript(
+                    value=ast.Attribute(value=ast.Name(id=owner), attr=attr),
+                    slice=ast.Constant(value=str(key)),
+                )
+                | ast.Call(
+                    func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr=attr), attr="get"),
+                    args=[ast.Constant(value=str(key)), *_],
+                )
+            ) if owner == name:
+                keys.setdefault(attr, {})[key] = None
+            case ast.Call(func=ast.Attribute() as called) | ast.Attribute(value=ast.Attribute() as called):
+                used.add(id(called))
+    read = {
+        node.attr: "'a'"
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+        and id(node) not in used
+        and node.attr not in keys
+    }
+    held = (
+        read
+        | {attr: f"{{{', '.join(f'{key!r}: {value}' for key in found)}}}" for attr, found in keys.items()}
+        for value in _HELD
+    )
+    first = [f"__class__={kind}"] if kind else []
+    rows = ([*first, *(f"{attr}={value}" for attr, value in row.items())] for row in held if keys)
+    return tuple(_written(row, ()) for row in rows)
 
 
 def _written(given: list[str], awaited: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from kodo.jobs.execution.calls import command, written
 from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.mocks import asked_answers, is_talked_to, late_attributes
+from kodo.jobs.execution.mocks import asked_answers, holding, is_talked_to, late_attributes
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.difference import rank, tells
@@ -239,3 +239,33 @@ def test_an_operation_that_fails_on_a_mock_tells_nothing(expression: str, *, is_
     failed = outcome_of(Call(0, "f", expression, origin="boundary"), space, {}, 5.0, "")
     assert (failed.parts["raises"] in ("TypeError", "AttributeError")) and failed.of_mock is is_of_mock
     assert tells(Outcome(0, "value", {"result": "1"}), failed) is not is_of_mock
+
+
+KEYS = """
+def keys(app):
+    found = [app.secret]
+    if more := app.config["OLDER"]:
+        found.extend(more)
+    app.log.debug(app.config.get("LEVEL"))
+    return found
+"""
+
+
+def test_a_mock_holds_what_is_read_of_it():
+    """A dict with the keys that are asked for, and a text; what is called answers by itself."""
+    (node,) = ast.parse(KEYS).body
+    sources = holding("app", node.body, "object")
+    assert "log" not in sources[0] and all(
+        one.startswith("mock.MagicMock(__class__=object") for one in sources
+    )
+    made = eval(holding("app", node.body)[0], {"mock": mock})
+    assert (made.secret, made.config) == ("a", {"OLDER": ["b", "c"], "LEVEL": ["b", "c"]})
+    assert holding("other", node.body) == ()
+
+
+def test_a_function_is_given_such_a_mock(tmp_path):
+    """Any other mock answers each key with a further mock, which holds nothing."""
+    (tmp_path / "m.py").write_text(KEYS)
+    module = load(tmp_path / "m.py")
+    calls = CandidateGenerator(module, 0, deep=True, mocked=True).calls(module.every_function["keys"], 200)
+    assert any("'OLDER': ['b', 'c']" in arg.source for call in calls for arg in call.args)
