@@ -142,7 +142,7 @@ class TestReport(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How to generate. Seconds are wall time, but ``call_seconds`` and ``kill_seconds``, which are CPU time.
+    """How to generate. Seconds are CPU time, and of wall time there are a few times as many.
 
     ``seconds`` is the time for the job: no further search for calls is begun after half of it, so that the tests that were
     found are written, judged and measured; what was not searched is said in the report. ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function (None: 240, and fewer where there are many functions), to which a

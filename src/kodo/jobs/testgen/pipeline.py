@@ -50,7 +50,9 @@ _LEAST = 20.0
 _INSIDE = re.compile(r"/(?:project|kodo/(?:files|lib))\b")
 """Folders of the sandbox."""
 _SEARCH = 0.5
-"""Of the time for a job, the part after which no further search is begun."""
+"""Of the time for a job, the part after which no further search is begun: CPU time, so that a busy machine does not change what is found."""
+_WALL = 2
+"""Seconds of wall time that the search waits for a second of it."""
 _ALL_INPUTS = 7000
 """Calls of all functions together in the first round, where no number is asked for."""
 _MAX_INPUTS, _MIN_INPUTS = 240, 80
@@ -123,6 +125,7 @@ class Pipeline:
         self.functions = tuple(functions)
         self.options = options
         self._started = time.monotonic()
+        self._started_cpu = time.process_time()
         self.left_out: list[str] = []
         """The steps that there was no time for."""
         self._runs: dict[tuple[str, tuple[Path, ...]], Measured | None] = {}
@@ -136,8 +139,11 @@ class Pipeline:
         return False
 
     def _left(self, share: float = 1.0) -> float:
-        """Seconds until that share of the job's time is over."""
-        return self._started + self.options.seconds * share - time.monotonic()
+        """Seconds of wall time until that share of the job's time is over, by what it has used itself or by the clock."""
+        allowed = self.options.seconds * share
+        used = time.process_time() - self._started_cpu + sum(self.worker.spent)
+        by_clock = self._started + _WALL * allowed - time.monotonic()
+        return min(_WALL * (allowed - used), by_clock)
 
     @property
     def inputs(self) -> int:

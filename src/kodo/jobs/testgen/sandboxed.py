@@ -1,5 +1,6 @@
 """Send test generation's jobs to its worker in the sandbox and read the answers."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +9,7 @@ from kodo.jobs.execution.sandboxed import run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.testgen.hidden_packages import hidden_packages
-from kodo.jobs.testgen.worker.jobs import Answer, Job
+from kodo.jobs.testgen.worker.jobs import Answer, Job, Spent
 from kodo.sandbox import Isolation, Sandbox
 
 
@@ -21,6 +22,9 @@ class Worker:
     isolation: Isolation
     names: Mapping[str, str] = field(default_factory=dict)
     """Name -> module of what calls use besides the module's own names and the classes it imports."""
+
+    spent: list[float] = field(default_factory=list)
+    """CPU seconds of each job that was done; of one that ended without a word of it, its seconds of wall time."""
 
     @property
     def imported(self) -> dict[str, str]:
@@ -51,4 +55,13 @@ class Worker:
             ExecutionError: the module does not import, or the worker ended without an answer.
         """
         root, package = self.module.root, "kodo.jobs.testgen.worker"
-        return run_worker(self.sandbox, root, package, job, Answer, seconds=seconds, files=files, seed=seed)
+        started = time.monotonic()
+        used = -1.0
+        try:
+            answers: list[Answer] = run_worker(
+                self.sandbox, root, package, job, Answer, seconds=seconds, files=files, seed=seed
+            )
+            used = next((one.seconds for one in answers if isinstance(one, Spent)), used)
+        finally:
+            self.spent.append(used if used >= 0 else time.monotonic() - started)
+        return answers

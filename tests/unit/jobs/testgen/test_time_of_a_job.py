@@ -18,18 +18,28 @@ def pipeline(tmp_path, monkeypatch, source: str = MANY, **options: float) -> Pip
     path = tmp_path / "mod.py"
     path.write_text(source)
     module = load(path)
-    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 0.0)
-    return Pipeline(type("W", (), {"module": module})(), module.functions, Options(**options))
+    for clock in ("monotonic", "process_time"):
+        monkeypatch.setattr(f"kodo.jobs.testgen.pipeline.time.{clock}", lambda: 0.0)
+    return Pipeline(type("W", (), {"module": module, "spent": []})(), module.functions, Options(**options))
 
 
 def test_no_step_of_the_search_begins_after_half_of_the_time(tmp_path, monkeypatch):
-    """What is not begun is noted, once."""
+    """Of the clock's time it is the whole, for a busy machine. What is not begun is noted, once."""
     one = pipeline(tmp_path, monkeypatch, seconds=100)
     assert one.may_begin("uses of results")
-    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 51.0)
+    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 101.0)
     assert not one.may_begin("uses of results")
     assert not one.may_begin("uses of results")
     assert one.left_out == ["uses of results"]
+
+
+def test_the_time_of_the_search_is_what_it_used_itself(tmp_path, monkeypatch):
+    """CPU seconds of the workers count, whatever the clock says."""
+    one = pipeline(tmp_path, monkeypatch, seconds=100)
+    one.worker.spent += [20.0, 20.0]
+    assert one.may_begin("uses of results")
+    one.worker.spent.append(20.0)
+    assert not one.may_begin("more calls for each mutant")
 
 
 @pytest.mark.parametrize(("asked", "made"), [(None, 140), (300, 300), (7, 7)])
@@ -56,7 +66,7 @@ def test_a_step_that_runs_is_ended_with_the_time_of_the_search(tmp_path, monkeyp
     one.worker.where = ModuleLocation("mod.py", ".", "mod", MANY, ())
     trials = one.attempt([Call(0, "f0", "f0(_0)", (Arg("x", "1"),))])
     assert trials.rejected == {0: "not run: the time for this step was over"}
-    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 70.0)
+    monkeypatch.setattr("kodo.jobs.testgen.pipeline.time.monotonic", lambda: 90.0)
     one.attempt([Call(0, "f0", "f0(_0)", (Arg("x", "1"),))])
-    assert sorted(asked[:2]) == [25.0, 50.0]
+    assert sorted(asked[:2]) == [50.0, 100.0]
     assert set(asked[2:]) == {20.0}

@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.worker.fork import cpu_seconds
 from kodo.jobs.execution.worker.jobs import OWN, Failed, Observe
 from kodo.jobs.execution.worker.load import CannotImport, forget, import_target, prepare_path
 from kodo.jobs.execution.worker.observe import run_observe
@@ -20,6 +22,7 @@ from kodo.jobs.testgen.worker.jobs import (
     NoteOperands,
     ScoreMutants,
     Shrink,
+    Spent,
 )
 from kodo.jobs.testgen.worker.mutant_code import MutantCode
 from kodo.jobs.testgen.worker.note_operands import run_note_operands
@@ -68,6 +71,11 @@ def answers(job: Job) -> Iterator[Answer]:
             yield from run_note_operands(job, module)
 
 
+def _spent() -> Iterator[Spent]:
+    """What all was used, asked for once the rest is done."""
+    yield Spent(cpu_seconds())
+
+
 def main() -> None:
     """Read the job, write one line for each answer to a descriptor that the code under test does not have."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
@@ -76,7 +84,7 @@ def main() -> None:
         pretend(os.environ.get("PYTHONHASHSEED", ""))
     out = open(1, "wb", closefd=False)  # noqa: SIM115 - standard output as bytes, for the life of the process
     sys.stdout = sys.stderr
-    for answer in answers(job):
+    for answer in chain(answers(job), _spent()):
         out.write(msgspec.json.encode(answer) + b"\n")
         out.flush()
 

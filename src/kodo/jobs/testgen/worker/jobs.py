@@ -114,4 +114,10 @@ class NotedOperands(msgspec.Struct, frozen=True, tag=True):
     pairs: tuple[Sides, ...]
 
 
-Answer = NotedOperands | Killed | Shrunk | Judged | Measured | Failed | Observation
+class Spent(msgspec.Struct, frozen=True, tag=True):
+    """The CPU seconds that a job took, of the worker and its children; the last answer."""
+
+    seconds: float
+
+
+Answer = Spent | NotedOperands | Killed | Shrunk | Judged | Measured | Failed | Observation
