@@ -32,8 +32,12 @@ class Worker:
         return self.module.imported | dict(self.names)
 
     @cached_property
+    def _hidden(self) -> tuple[str, ...]:
+        return hidden_packages(self.module)
+
+    @property
     def where(self) -> ModuleLocation:
-        """The module as the worker finds it."""
+        """The module as the worker finds it, with the names that calls use by now: documents and the package give more while calls are made."""
         module = self.module
         return ModuleLocation(
             str(module.path.relative_to(module.root)),
@@ -43,7 +47,7 @@ class Worker:
             tuple(sorted(module.defined)),
             tuple(str(path.relative_to(module.root)) for path in site_packages(module.root)),
             self.imported,
-            hidden=hidden_packages(module),
+            hidden=self._hidden,
         )
 
     def ask(
