@@ -82,7 +82,9 @@ def tests(
     seconds: Annotated[
         float,
         typer.Option(
-            "--seconds", min=1, help="Time for the job, in CPU seconds; the search for calls ends at half of it."
+            "--seconds",
+            min=1,
+            help="Time for the job, in CPU seconds; the search for calls ends at half of it.",
         ),
     ] = 120.0,
     allow_weak: Annotated[

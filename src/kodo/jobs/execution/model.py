@@ -80,7 +80,8 @@ class Observed(msgspec.Struct, frozen=True):
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
     hold. ``skipped`` numbers the setup statements that raised; what was seen is the call without them. ``error_origin`` says where an error
     comes from (``worker/errors.py``). ``arcs`` are those of the target's file that the call ran, ``setup_lines`` the lines of it that its inputs and its setup ran. ``uses`` says what can be done with a
-    result without source (``worker/result_uses.py``), ``entered`` what functions under test were given inside the call.
+    result without source (``worker/result_uses.py``), ``entered`` what functions under test were given inside the call, ``parts`` the objects that the
+    result holds where that was asked for (``worker/held_parts.py``).
     """
 
     id: int
@@ -98,6 +99,7 @@ class Observed(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     uses: tuple[str, ...] = ()
     entered: tuple[Entered, ...] = ()
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def same(self, other: "Observed") -> bool:
         """Whether a test that asserts this observation would pass on the other."""

@@ -58,6 +58,12 @@ class Factories:
                 if call.id in seen and _is_instance(seen[call.id], name)
             ),
             *(call for call in calls if call.id in seen and _is_instance(seen[call.id], call.function)),
+            *(
+                part
+                for call in (*documented, *calls)
+                if call.id in seen
+                for part in _parts(call, seen[call.id], wanted)
+            ),
         ]
 
     def _calls(self, wanted: frozenset[str]) -> Iterator[Call]:
@@ -89,6 +95,16 @@ class Factories:
             )
             if not call.setup and (is_own or self.package.is_named(whole, module)):
                 yield whole
+
+
+def _parts(call: Call, seen: Observed, wanted: frozenset[str]) -> Iterator[Call]:
+    """What a result holds, as an instance of each of the classes that it is of; and the result itself, of the classes it derives from."""
+    is_primary = isinstance(ast.parse(call.expression, mode="eval").body, ast.Call | ast.Attribute | ast.Name)
+    whole = call.expression if is_primary else f"({call.expression})"
+    for way, names in seen.parts:
+        for name in names if way else names[1:]:
+            if name in wanted:
+                yield msgspec.structs.replace(call, function=name, expression=whole + way)
 
 
 def _is_instance(seen: Observed, name: str) -> bool:

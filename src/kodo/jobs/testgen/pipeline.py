@@ -223,10 +223,10 @@ class Pipeline:
         ]
 
     def observe(self, calls: Sequence[Call]) -> dict[int, Observed]:
-        """What each call did, once."""
-        return self._observe(calls, backwards=False)
+        """What each call did, once, and the objects that its result holds."""
+        return self._observe(calls, backwards=False, parts=True)
 
-    def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
+    def _observe(self, calls: Sequence[Call], *, backwards: bool, parts: bool = False) -> dict[int, Observed]:
         if not calls:
             return {}
         budget = 60 + len(self.functions) * self.options.call_seconds * 10
@@ -241,6 +241,7 @@ class Pipeline:
                 backwards,
                 () if backwards else self.names,
                 budget,
+                parts,
             )
             for part in halves_of_calls(calls)
         ]

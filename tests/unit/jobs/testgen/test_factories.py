@@ -88,3 +88,14 @@ def test_only_what_gave_an_instance_is_used(factories, seen, count):
     """The sandbox says of each call what it gave."""
     found = factories.working(lambda calls: {calls[0].id: seen})
     assert len(found) == count
+
+
+def test_what_a_result_holds_is_an_instance_too(factories):
+    """Of each of its classes; the result itself, of those that it derives from."""
+    held = (("", ("Result", "Number")), (".items[0]", ("Part", "Number")), (".other", ("Other",)))
+    found = factories.working(lambda calls: {calls[0].id: Observed(0, "value", "", "facts", parts=held)})
+    first = found[0].expression
+    assert [(one.function, one.expression) for one in found] == [
+        ("Number", first),
+        ("Number", f"{first}.items[0]"),
+    ]

@@ -31,6 +31,8 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
+import msgspec
+
 from kodo.jobs.execution.model import IN_LOOP, Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.arcs import Arcs
@@ -38,6 +40,7 @@ from kodo.jobs.execution.worker.errors import importable_name, origin
 from kodo.jobs.execution.worker.expectation import meets
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
+from kodo.jobs.execution.worker.held_parts import parts
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
 from kodo.jobs.execution.worker.mock_calls import forget, mock_calls
 from kodo.jobs.execution.worker.raw_result import RawResult
@@ -68,10 +71,12 @@ def observe(
     invariants: tuple[Expectation, ...],
     seconds: float,
     arcs: Arcs | None,
+    *,
+    package: str = "",
 ) -> Observed:
-    """Run a call in a fresh copy of ``names`` and write down what it did."""
+    """Run a call in a fresh copy of ``names`` and write down what it did; with a ``package``, also its objects that the result holds."""
     with fixtures(call) as made:
-        return _observe(call, {**names, **made}, defined, invariants, seconds, arcs)
+        return _observe(call, {**names, **made}, defined, invariants, seconds, arcs, package)
 
 
 def _observe(
@@ -81,6 +86,7 @@ def _observe(
     invariants: tuple[Expectation, ...],
     seconds: float,
     arcs: Arcs | None,
+    package: str,
 ) -> Observed:
     started = time.perf_counter()
     before = _files_here()
@@ -91,7 +97,10 @@ def _observe(
         if left := _files_here() - before:
             _clear(map(Path, left))
             raise Unusable("it leaves files behind")
-        return _write_down(call, ran, space, defined, invariants, arcs, spent)
+        seen = _write_down(call, ran, space, defined, invariants, arcs, spent)
+        if package and seen.kind == "value" and not ran.wrap:
+            return msgspec.structs.replace(seen, parts=parts(ran.result, package))
+        return seen
     except TooLong:
         return Observed(call.id, "timeout", f"not done after {seconds:g} s")
     except Unusable as error:

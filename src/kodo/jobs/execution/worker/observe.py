@@ -33,6 +33,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
     by_function: dict[str, list[Call]] = {}
     for call in job.calls:
         by_function.setdefault(call.function, []).append(call)
+    package = job.where.module.partition(".")[0] if job.parts else ""
     until = time.monotonic() + job.budget if job.budget else math.inf
     for at, (function, calls) in enumerate(by_function.items()):
         part = _PARTS * max(0.0, until - time.monotonic()) / (len(by_function) - at)
@@ -64,7 +65,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
 
                     def see(call: Call, stated: tuple[Expectation, ...] = stated) -> Observed:
                         arcs = Arcs(filename, entered=entered) if job.trace else None
-                        return observe(call, names, own, stated, job.seconds, arcs)
+                        return observe(call, names, own, stated, job.seconds, arcs, package=package)
 
                     seen = see(call)
                     if seen.skipped:  # a statement may have changed something before it raised
