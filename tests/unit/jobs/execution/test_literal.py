@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing
 
 import pytest
@@ -57,3 +58,20 @@ def test_what_is_too_large_is_not_written_down_first():
 def test_an_attribute_whose_name_is_no_name_is_not_read():
     """``setattr`` takes any text, and a test cannot write ``row.class``."""
     assert attributes(Row(**{"": 1, "a b": 2, "class": 3, "size": 4}), {}) == {"size": "4"}
+
+
+class _Zone(datetime.tzinfo):
+    """A time zone whose text is no source, as most are."""
+
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "value", [datetime.datetime(2024, 3, 15, tzinfo=_Zone()), datetime.time(1, tzinfo=_Zone())]
+)
+def test_a_time_in_a_zone_without_source_has_none(value):
+    """Its repr holds that of the zone; one in a zone of the standard library is written down."""
+    with pytest.raises(NoSource):
+        source([value], {})
+    assert "timezone.utc" in source(value.replace(tzinfo=datetime.UTC), {})

@@ -11,7 +11,7 @@ import msgspec
 
 from kodo.jobs.execution.worker.jobs import OWN, ModuleLocation
 from kodo.jobs.testgen.mutate import mutants
-from kodo.jobs.testgen.worker.jobs import Killed, ScoreMutants
+from kodo.jobs.testgen.worker.jobs import Killed, ScoreMutants, Spent
 
 SOURCE = "def double(n):\n    return n * 2\n"
 PLUGIN = """import os
@@ -59,7 +59,9 @@ def test_plugins_are_there_for_every_mutant_and_imported_once(tmp_path: Path) ->
         capture_output=True,
         check=True,
     )
-    killed = [msgspec.json.decode(line, type=Killed) for line in done.stdout.splitlines()]
+    answers = [msgspec.json.decode(line, type=Killed | Spent) for line in done.stdout.splitlines()]
+    killed = [one for one in answers if isinstance(one, Killed)]
+    assert isinstance(answers[-1], Spent)
     assert [one.mutant for one in killed] == every
     assert () in [one.killers for one in killed], "without the fixture each mutant fails the test"
     assert (site / "imports.txt").read_text() == "imported\n"

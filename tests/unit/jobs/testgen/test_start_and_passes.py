@@ -54,6 +54,7 @@ class Worker:
     def __init__(self, path, together: threading.Barrier | None = None, fails: str = "") -> None:
         self.module = load(path)
         self.asked: list[str] = []
+        self.spent: list[float] = []
         self._together, self._fails = together, fails
 
     def ask(self, job, seconds, files=None, seed=0):

@@ -60,6 +60,9 @@ def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
     _check_size(value, depth)
     kind = type(value)
     if value is None or kind in _SHOWN:
+        zone = getattr(value, "tzinfo", None)
+        if zone is not None and type(zone) is not datetime.timezone:
+            raise NoSource(f"a time zone of {type(zone).__name__} cannot be written down")
         return repr(value)
     if isinstance(value, enum.Enum) and kind.__name__ in defined:
         return f"{kind.__name__}.{value.name}"
