@@ -334,7 +334,10 @@ class _Comparison:
         compared = [answer for answer in answers if isinstance(answer, Compared)]
         _count(file, compared, found)
         is_shown = any(one.differences for one in compared)
-        unread = left if was_cut or not is_shown else ()  # what is shown ends a comparison before all is read
+        is_dry = any(isinstance(one, Finished) and one.is_dry for one in answers)
+        unread = (
+            left if was_cut or not (is_shown or is_dry) else ()
+        )  # either ends a comparison before all is read
         if without_calls:
             found.not_run.append(f"{file.path}: no call could be made up for {', '.join(without_calls)}")
         if out := list(dict.fromkeys((*_without_answer(answers, names), *unread))):

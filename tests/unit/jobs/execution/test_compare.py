@@ -15,7 +15,7 @@ import pytest
 from kodo.jobs.execution.calls import command
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.both_versions import Compared
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Group
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, ModuleLocation
 from kodo.jobs.execution.worker.one_version import Batch, outcomes
@@ -406,3 +406,17 @@ def test_what_hangs_on_random_bytes_alone_is_no_difference(tmp_path: Path) -> No
     )
     answers = _answers(tmp_path, job)
     assert not any(one.differences for one in answers if isinstance(one, Compared))
+
+
+def test_a_comparison_ends_when_its_calls_do_nothing_new(tmp_path: Path) -> None:
+    """Versions that do the same are not compared until the budget is over, and nothing is said to have been left out."""
+    for name in (BEFORE, AFTER):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(f"def slow(x):\n    text = '{name}'\n    return len(str(x))\n")
+    calls = tuple(Call(at, "slow", "slow(_0)", (Arg("x", str(at % 9)),)) for at in range(100_000))
+    start = time.monotonic()
+    job = Compare(_WHERE, _WHERE, (("slow", calls),), 1.0, start + 300.0, roots=("slow",))
+    answers = _answers(tmp_path, job)
+    tried = sum(one.tried for one in answers if isinstance(one, Compared))
+    assert tried < 5_000 and Finished(is_dry=True) in answers
+    assert not any(isinstance(one, Exhausted) for one in answers)

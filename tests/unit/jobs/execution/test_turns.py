@@ -56,6 +56,9 @@ class _StandIn:
     def is_near(self, pair: Two) -> bool:
         return False
 
+    def is_dry(self, function: str) -> bool:
+        return False
+
     def is_better(self, functions: Iterable[str], call: Call, pair: Two) -> bool:
         return False
 

@@ -39,6 +39,8 @@ _SHRINK_SECONDS = 2.5
 """For all the calls of one function that are made smaller."""
 _ENOUGH = 0.35
 """The part of the budget after which no more is begun where something is shown already."""
+_DRY = 0.25
+"""The part of the budget for calls that do nothing new, after which a function is not looked at further."""
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -103,6 +105,14 @@ class BothVersions:
     def all_shown(self) -> bool:
         """Whether every changed function has a difference that a caller sees."""
         return bool(self.roots) and self.settled >= set(self.roots)
+
+    def is_dry(self, function: str) -> bool:
+        """Whether the calls through a changed function do nothing new there for long."""
+        return self.seeds[function].coverage.is_dry(_DRY * self.budget)
+
+    def all_dry(self) -> bool:
+        """Whether nothing more is to be expected of any changed function."""
+        return bool(self.roots) and all(root in self.settled or self.is_dry(root) for root in self.roots)
 
     def is_over(self) -> bool:
         """Whether no call can be made any more, so that what was not seen again may still be there."""

@@ -33,6 +33,8 @@ _TURN = 0.05, 0.5
 """The part of the budget that a turn is, and the seconds that it is at least."""
 _JUDGED_AT = 0.5, 0.8
 """The parts of the budget after which weak differences are made sure of, while there is time for that."""
+_WAITED = 0.3
+"""The part of the budget in which the search does not end for want of anything new, as long as calls out of tests may come."""
 _POLL_SECONDS = 0.02
 _GATHER_SECONDS = 0.2
 """The calls out of tests that come in this time are made together, since a batch costs more than a call."""
@@ -76,7 +78,11 @@ class Exhausted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
-    """The last answer: the comparison came to its end. Without it the worker was ended from outside."""
+    """The last answer: the comparison came to its end. Without it the worker was ended from outside. ``is_dry``: it did so since calls had
+    done nothing new for long.
+    """
+
+    is_dry: bool = False
 
 
 CompareAnswer = Compared | Exhausted | Failed | Finished
@@ -103,7 +109,7 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         yield from comparison.run()
         if left := comparison.left():
             yield Exhausted(left)
-        yield Finished()
+        yield Finished(comparison.is_dry)
     except SideFailed as error:
         yield Failed(str(error))
 
@@ -125,6 +131,7 @@ class _Comparison:
         self._groups = Incoming[Group](_folder(), (job.rest,) if job.rest else (), Group)
         self._looked = 0.0
         self._was_complete = False
+        self.is_dry = False
         for name, calls in job.values:
             self._values.put(name, calls)
         for name, calls in job.groups:
@@ -145,6 +152,9 @@ class _Comparison:
                 del due[0]
                 for calls in kinds.values():
                     yield from calls.rest()
+            elif self._has_run_dry():
+                self.is_dry = True
+                break
             elif ready:
                 kind = self._turns.next(ready)
                 with self._turns.measured(kind):
@@ -157,9 +167,16 @@ class _Comparison:
         for calls in self._kinds().values():
             yield from calls.rest()
 
+    def _has_run_dry(self) -> bool:
+        """Whether nothing more is to be expected: of made-up calls, of those out of tests, for which it waits a while, and of values."""
+        both = self._both
+        has_waited = self._is_complete() or time.monotonic() > self._job.until - (1 - _WAITED) * both.budget
+        waiting: tuple[_Calls, ...] = (self._values, *self._tests.values())
+        return has_waited and both.all_dry() and not any(calls.is_ready() for calls in waiting)
+
     def left(self) -> tuple[str, ...]:
         """The functions that there was no time for, or not for all of their calls, and that nothing showed."""
-        if self._both.all_shown():
+        if self.is_dry or self._both.all_shown():
             return ()
         self._receive_groups()
         left = (*self._changed.left(), *self._callers.left(), *self._values.left())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kodo.jobs.execution.call_literals import opened
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.coverage import Coverage
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.variation import Variations
 
@@ -38,6 +39,7 @@ class Seeds:
         self.calls: list[Call] = []
         self.near: list[Call] = []
         self._touched = tuple(map(frozenset, touched))
+        self.coverage = Coverage(is_sought=any(self._touched))
         self._ways: set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]] = set()
         self.lines: set[tuple[int, ...]] = set()
         """The ways that were taken, whichever program took them."""
@@ -49,13 +51,16 @@ class Seeds:
         """
         for call in calls:
             pair = seen.get(call.id)
-            if pair is None or self.function not in through(pair) or not all(map(_is_whole, pair)):
+            if pair is None or self.function not in through(pair):
+                continue
+            is_near = self.touches(pair)
+            self.coverage.add(pair, is_near=is_near)
+            if not all(map(_is_whole, pair)):
                 continue
             program = (call.setup, call.expression) if call.origin == "test" else ((), "")
             lines = tuple(line for one in pair for line in (*one.lines, 0))
             self.lines.add(lines)
             way = program, lines
-            is_near = self.touches(pair)
             if way in self._ways or (len(self.calls) >= _MAX_SEEDS and not is_near):
                 continue
             self._ways.add(way)

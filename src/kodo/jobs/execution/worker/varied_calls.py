@@ -99,7 +99,10 @@ class VariedCalls:
         return [
             root
             for root, seeds in self._both.seeds.items()
-            if root not in settled and seeds.calls and (self._vain[root] < vain or self._is_new(seeds))
+            if root not in settled
+            and seeds.calls
+            and not self._both.is_dry(root)
+            and (self._vain[root] < vain or self._is_new(seeds))
         ]
 
     def _is_new(self, seeds: Seeds) -> bool:
