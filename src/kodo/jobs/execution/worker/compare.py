@@ -171,8 +171,12 @@ class _Comparison:
         """Whether nothing more is to be expected: of made-up calls, of those out of tests, for which it waits a while, and of values."""
         both = self._both
         has_waited = self._is_complete() or time.monotonic() > self._job.until - (1 - _WAITED) * both.budget
+        if not (has_waited and self._groups.ended and both.all_dry()):
+            return False
         waiting: tuple[_Calls, ...] = (self._values, *self._tests.values())
-        return has_waited and both.all_dry() and not any(calls.is_ready() for calls in waiting)
+        return both.unreached().isdisjoint(self._changed.left()) and not any(
+            calls.is_ready() for calls in waiting
+        )
 
     def left(self) -> tuple[str, ...]:
         """The functions that there was no time for, or not for all of their calls, and that nothing showed."""

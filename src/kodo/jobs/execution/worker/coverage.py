@@ -46,6 +46,11 @@ class Coverage:
         if len(self._seen) > known:
             self._calls_then, self._then = self._calls, self._clock()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no call went through the function."""
+        return not self._calls
+
     def is_dry(self, seconds: float) -> bool:
         """Whether nothing new was done for so many calls, or with fewer of them for so many ``seconds``: never for fewer than there were
         until something new was done last.
