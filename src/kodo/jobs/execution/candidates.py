@@ -111,6 +111,7 @@ class CandidateGenerator:
         attributes: Mapping[str, frozenset[str]] | None = None,
         samples: tuple[str, ...] = (),
         tables: tuple[Row, ...] = (),
+        settings: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
@@ -118,7 +119,8 @@ class CandidateGenerator:
         ``mocked``: objects that are talked to are mocks, and parameters for types are given types. ``odd``: sources of
         odd values (``odd_values``). ``attributes``: class -> the attributes of its instances, by which a parameter without an
         annotation is known to be one. ``samples``: texts in the formats that the package reads, for files and texts (``sample_texts``).
-        ``tables``: rows of words that belong together (``package_tables``).
+        ``tables``: rows of words that belong together (``package_tables``). ``settings``: what tests set on objects, and to what
+        (``settings_of_tests``).
         """
         self._tables = tables
         self._samples = samples
@@ -132,7 +134,7 @@ class CandidateGenerator:
         self._documented = DocumentedCalls(module)
         self._seed = seed
         self._next = 0
-        self._receivers = Receivers(module, deep=deep, mocked=mocked)
+        self._receivers = Receivers(module, settings or {}, deep=deep, mocked=mocked)
         self._learned = False
         self._instances = documented_instances(module)
         for name, sources in (instances or {}).items():
@@ -514,7 +516,7 @@ class CandidateGenerator:
         if self._deep and expect is None and values.rng.random() < _RECORDED:
             args, passed = recorded(function.params, args, passed)
         args, passed, generator = asynchronous(args, passed)
-        outside = (*outside, *generator)
+        outside = (*outside, *generator, *self._bring_into_state(function, args, passed, values))
         inner = ", ".join(passed)
         varies = self._deep and origin == "random"
         if owner is None or function.kind in ("static", "class") or function.name == "__init__":
@@ -530,6 +532,20 @@ class CandidateGenerator:
         if function.name in FORMS:
             args = [one for at, one in enumerate(args) if re.search(rf"\b_{at}\b", expression)]
         return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
+
+    def _bring_into_state(
+        self, function: Function, args: list[Arg], passed: list[str], values: Values
+    ) -> Iterator[str]:
+        """Statements that set on instances which are given what tests set; these are given by a name then, in ``passed``."""
+        for at, one in enumerate(args):
+            made, dot, _ = one.source.partition("(")
+            if not dot or made.rpartition(".")[2] not in self._module.constructible:
+                continue
+            name = f"{one.name}_" if one.name in self._module.readable else one.name
+            if lines := list(self._receivers.in_state(name, one.name, function, values)):
+                passed[at] = re.sub(rf"\b_{at}\b", name, passed[at])
+                yield f"{name} = _{at}"
+                yield from lines
 
     def _of_instance_made(
         self, function: Function, receiver: str, setup: tuple[str, ...], args: list[Arg], values: Values

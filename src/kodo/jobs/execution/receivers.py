@@ -15,11 +15,13 @@ from kodo.jobs.execution.model import Origin
 from kodo.jobs.execution.param_types import from_name
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.sample_texts import lines_of, variant
+from kodo.jobs.execution.settings_of_tests import settings_read
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.values import Values
 
 _OF_FILES = 0.6  # of the instances of a class that may read a file, those that read one
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
+_IN_STATE = 0.6  # of what tests set on an object and a function reads of it, that which is set before a call
 _LATE = 0.5  # of the calls of a method, those where attributes are set that another call would set
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 _SAMPLED = 0.6  # of the files that are written where there are such texts, those that hold one, or one a little changed
@@ -31,11 +33,19 @@ _ENCODINGS = ((b"\xe9", "latin-1"), (b"\xef\xbb\xbf", "utf-8"), (b"", "utf-16"))
 
 class Receivers:
     """The receivers of one module's methods. ``deep``: some are made of files that they read. ``mocked``: attributes that another call
-    would set are set, and mocks answer no now and then.
+    would set are set, and mocks answer no now and then. ``settings``: what tests set on objects (``settings_of_tests``).
     """
 
-    def __init__(self, module: TargetModule, *, deep: bool, mocked: bool) -> None:
+    def __init__(
+        self,
+        module: TargetModule,
+        settings: Mapping[str, tuple[str, ...]],
+        *,
+        deep: bool,
+        mocked: bool,
+    ) -> None:
         self._module = module
+        self._settings = settings
         self._deep = deep
         self._mocked = mocked
         self._known_effects: dict[str, Effects] = {}
@@ -88,6 +98,7 @@ class Receivers:
         lines = lines or [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
         if self._mocked:
             lines += self._late(owner.name, receiver, function, values)
+        lines += self.in_state(receiver, "self", function, values)
         makers = self.state_changers(owner.name)
         for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
             method = rng.choice(makers)
@@ -103,6 +114,12 @@ class Receivers:
         if setter is not None and setter.params and rng.random() < _SET:
             lines.append(f"{receiver}.{function.name} = {values.random(setter.params[0].type)}")
         return tuple(lines)
+
+    def in_state(self, variable: str, name: str, function: Function, values: Values) -> Iterator[str]:
+        """Statements that set on an object, which is called ``name`` in a function, some of what tests set and the function reads."""
+        for place in settings_read(name, function.node.body) if self._settings else ():
+            if place in self._settings and values.rng.random() < _IN_STATE:
+                yield f"{variable}{place} = {values.rng.choice(self._settings[place])}"
 
     def _late(self, owner: str, receiver: str, function: Function, values: Values) -> Iterator[str]:
         """Statements that set attributes which the constructor leaves at None, for some calls of a method that reads them, and that

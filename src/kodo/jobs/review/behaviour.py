@@ -48,7 +48,7 @@ from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.inputs_of_tests import instances, is_alike, test_folders, written_calls
+from kodo.jobs.review.inputs_of_tests import instances, is_alike, set_by_tests, test_folders, written_calls
 from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.recording import ChangedModule, Recording, recording
@@ -356,7 +356,8 @@ class _Comparison:
     def _inputs(self, module: _Module) -> Iterator[Group]:
         """Each function with the calls to make, the changed ones first."""
         known = instances(self.made, module.file, module.after)
-        return _groups(module.before, module.after, module.affected.values(), module.file, known)
+        given = set_by_tests(self.made, module.file, module.affected)
+        return _groups(module.before, module.after, module.affected.values(), module.file, known, given)
 
     def _job(
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
@@ -461,6 +462,7 @@ def _groups(
     affected: Iterable[Affected],
     file: ChangedFile,
     instances: Mapping[str, tuple[str, ...]],
+    settings: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Each function with the calls to make, those of both versions; optional parameters on changed lines of the ``file`` matter most.
 
@@ -468,7 +470,7 @@ def _groups(
     """
     affected = list(affected)
     are_many = len(affected) > _MANY
-    makers = _generators(before, after, affected, file, instances)
+    makers = _generators(before, after, affected, file, instances, settings)
     for one in affected:
         function = one.function
         new, old = makers[one.depth == 0]
@@ -503,13 +505,16 @@ def _generators(
     affected: Iterable[Affected],
     file: ChangedFile,
     instances: Mapping[str, tuple[str, ...]],
+    settings: Mapping[str, tuple[str, ...]],
 ) -> dict[bool, tuple[CandidateGenerator, CandidateGenerator]]:
     """What makes the calls of the version after and of the one before, for changed functions (True) and for those that lead there."""
     focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(touched_texts(file))))
     odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0], file)
 
     def made(module: TargetModule, *, deep: bool) -> CandidateGenerator:
-        return CandidateGenerator(module, 0, focus, instances, compares=True, deep=deep, mocked=True, odd=odd)
+        return CandidateGenerator(
+            module, 0, focus, instances, compares=True, deep=deep, mocked=True, odd=odd, settings=settings
+        )
 
     return {deep: (made(after, deep=deep), made(before, deep=deep)) for deep in (True, False)}
 

@@ -20,6 +20,7 @@ from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parse
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.settings_of_tests import settings_of_tests
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.import_distance import import_distances
@@ -46,6 +47,22 @@ def instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str,
     naming = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
     trees = (tree for text in naming if (tree := parsed(text)) is not None)
     return instances_of_tests(trees, classes, module.name.partition(".")[0])
+
+
+def set_by_tests(
+    made: Trees, file: ChangedFile, affected: Mapping[str, Affected]
+) -> dict[str, tuple[str, ...]]:
+    """What the tests set on objects of what the changed functions and those that lead to them read, as ``.open`` or ``.config['DEBUG']``."""
+    nodes = (inner for one in affected.values() for inner in ast.walk(one.function.node))
+    names = {
+        node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    if not names:
+        return {}
+    words = re.compile(rf"\.(?:{'|'.join(map(re.escape, sorted(names)))})(?:\[.+\] =|\.update\(| =) ?[^=]")
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in _nearest_files(made.after, file))
+    setting = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
+    return settings_of_tests(tree for text in setting if (tree := parsed(text)) is not None)
 
 
 def written_calls(

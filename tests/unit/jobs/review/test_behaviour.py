@@ -637,6 +637,6 @@ def test_of_many_functions_each_gets_fewer_inputs(tmp_path):
         affected = affected_functions(*versions)
         source = VersionsSource(*({"m.py": one.source} for one in versions))
         (file,) = reading.read(source, OPTIONS.max_bytes).files
-        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, file, {})]
+        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, file, {}, {})]
     assert len(counts[20]) == 20 and len(counts[2]) == 2
     assert max(counts[20]) < 0.6 * min(counts[2])

@@ -183,3 +183,38 @@ def test_a_table_that_another_module_reads_is_shown_by_what_callers_get(tmp_path
     report = review(CommitSource("HEAD", tmp_path), PATIENT, None)
     (finding,) = [one for one in report.findings if one.rule.startswith("kodo/behaviour")]
     assert "tokens('" in finding.message and "'keyword'" in finding.message
+
+
+APPLICATION = """
+class Application:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.config: dict[str, object] = {}
+
+def signing_keys(application: Application) -> list[str]:
+    keys = [application.name]
+    if older := application.config.get("OLDER_KEYS"):
+        keys.extend(older)
+    return keys
+"""
+CONFIGURED = """
+from m import Application
+
+def test_name():
+    application = Application("shop")
+    application.config["OLDER_KEYS"] = ["first", "second"]
+    assert application.name == "shop"
+"""
+
+
+def test_an_object_is_given_in_a_state_that_tests_set() -> None:
+    """A constructor leaves it without what the change is about, and no test that sets that calls the function."""
+    new = APPLICATION.replace("keys = [application.name]", "keys: list[str] = []").replace(
+        "    return keys", "    keys.append(application.name)\n    return keys"
+    )
+    before, after = (
+        {"m.py": APPLICATION, "test_m.py": CONFIGURED},
+        {"m.py": new, "test_m.py": CONFIGURED + "\n"},
+    )
+    (finding,) = _said(before, after)
+    assert "application.config['OLDER_KEYS'] = [" in finding.message and "signing_keys(" in finding.message
