@@ -333,11 +333,7 @@ class _Comparison:
                 return
         compared = [answer for answer in answers if isinstance(answer, Compared)]
         _count(file, compared, found)
-        is_shown = any(one.differences for one in compared)
-        is_dry = any(isinstance(one, Finished) and one.is_dry for one in answers)
-        unread = (
-            left if was_cut or not (is_shown or is_dry) else ()
-        )  # either ends a comparison before all is read
+        unread = left if was_cut or not _ended_by_itself(answers) else ()
         if without_calls:
             found.not_run.append(f"{file.path}: no call could be made up for {', '.join(without_calls)}")
         if out := list(dict.fromkeys((*_without_answer(answers, names), *unread))):
@@ -436,6 +432,14 @@ def _count(file: ChangedFile, compared: Sequence[Compared], found: Behaviour) ->
         found.inputs += one.tried
         found.unstable += one.unstable
         found.differences += len(one.differences)
+
+
+def _ended_by_itself(answers: Iterable[CompareAnswer]) -> bool:
+    """Whether a comparison ended before all was read since something is shown, or since its calls did nothing new."""
+    return any(
+        bool(one.differences) if isinstance(one, Compared) else isinstance(one, Finished) and one.is_dry
+        for one in answers
+    )
 
 
 def _without_answer(answers: Sequence[CompareAnswer], functions: Sequence[str]) -> Iterator[str]:
