@@ -327,7 +327,9 @@ class CandidateGenerator:
             {
                 one.name: one.source
                 for one in row.args
-                if one.name in params and one.source != params[one.name].default
+                if one.name in params
+                and one.source != params[one.name].default
+                and _is_expression(one.source)
             }
             for row in rows
         ]
@@ -599,6 +601,15 @@ def _one_of(lists: list[list[str]], source: str, values: Values) -> list[str]:
         lists.append(values.near(source))
         return lists[-1]
     return values.rng.choice(lists)
+
+
+def _is_expression(source: str) -> bool:
+    """Whether a text is Python; that of a value of foreign code, which holds its own text, may not be."""
+    try:
+        ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _class_names(type_: ParamType) -> Iterator[str]:
