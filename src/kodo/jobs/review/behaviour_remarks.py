@@ -236,6 +236,8 @@ def contrast(before: Outcome, after: Outcome, call: Call | None = None) -> tuple
     old, new = before.parts.get(name, missing), after.parts.get(name, missing)
     old, new = around_difference(old, new)
     label = "" if name == "result" else f"{_label(name, call)} = "
+    if before.kind == "raises":  # the same error in both, and something else is left behind
+        label = f"{before.parts['raises']}; {label}"
     return label + old, label + new
 
 

@@ -15,18 +15,22 @@ def _raised(message: str = "", **parts: str) -> Outcome:
 @pytest.mark.parametrize(
     ("before", "after", "shown"),
     [
-        (_raised(output="'name: '"), _raised(output="'name'"), ("output = 'name: '", "output = 'name'")),
+        (
+            _raised(output="'name: '"),
+            _raised(output="'name'"),
+            ("Abort; output = 'name: '", "Abort; output = 'name'"),
+        ),
         (_raised("no"), _raised("never"), ("Abort: no", "Abort: never")),
         (_raised(), Outcome(1, "value", {"result": "3"}), ("Abort", "3")),
         (
             _raised(**{"after: stream": "'a'"}),
             _raised(),
-            ("stream = 'a'", "stream = as it was"),
+            ("Abort; stream = 'a'", "Abort; stream = as it was"),
         ),
     ],
 )
 def test_two_errors_are_told_apart(before: Outcome, after: Outcome, shown: tuple[str, str]) -> None:
-    """By their texts, and by what was printed or changed where these are alike."""
+    """By their texts, and where these are alike by what was printed or changed, which is no result: the error stands before it."""
     assert contrast(before, after) == shown
 
 
