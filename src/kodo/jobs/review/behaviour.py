@@ -6,10 +6,7 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
-import ast
-import builtins
 import itertools
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,32 +16,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-import msgspec
-
 from kodo.jobs.execution.attribute_names import one_sided_attributes
-from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
-from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.calls_of_values import calls_of_value
 from kodo.jobs.execution.changed import (
     Affected,
     affected_functions,
     changed_values,
-    has_other_decorators,
     read_elsewhere,
 )
-from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call, ExecutionError
-from kodo.jobs.execution.odd_values import odd_values
-from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule, load
-from kodo.jobs.execution.types_as_values import is_about_types
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.load import LIBRARY
-from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.report.model import Executed
+from kodo.jobs.review.behaviour_inputs import input_groups, what_it_is_about
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -54,19 +42,13 @@ from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.recording import ChangedModule, Recording, recording
 from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.snippets import GROUP, Proposer
-from kodo.jobs.review.touched import touched_in, touched_names, touched_texts
+from kodo.jobs.review.touched import touched_in
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
 
 S = TypeVar("S")
 T = TypeVar("T")
 CALL_SECONDS = 1.0
-INPUTS = 300
-CALLER_INPUTS = 120
-"""Those of a function that leads to a changed one, or is one of many."""
-_MANY = 12
-_FIRST = 40
-"""The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.7, 0.5
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
 _WRITTEN_TOGETHER = 25
@@ -80,7 +62,6 @@ where they had hardly begun by then.
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
 _NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
-_NAME = re.compile(r"[A-Za-z_]\w+")
 _REST, _WRITTEN = "rest", "written"
 """The files that the calls of functions and those that are written in tests are handed over in."""
 _WORKER = "kodo.jobs.execution.worker"
@@ -353,7 +334,7 @@ class _Comparison:
         """Each function with the calls to make, the changed ones first."""
         known = instances(self.made, module.file, module.after)
         given = set_by_tests(self.made, module.file, module.affected)
-        return _groups(module.before, module.after, module.affected.values(), module.file, known, given)
+        return input_groups(module.before, module.after, module.affected.values(), module.file, known, given)
 
     def _job(
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
@@ -365,30 +346,12 @@ class _Comparison:
             CALL_SECONDS,
             end,
             roots=(*((GROUP,) if snippets else ()), *roots),
-            about=self._about(module, roots),
+            about=what_it_is_about(module.file, (module.before, module.after), module.affected, roots),
             values=tuple((name, calls_of_value(name)) for name in module.values),
             elsewhere=tuple(module.elsewhere),
             later=tuple(later),
             rest=rest,
             callers=tuple(name for name in module.affected if name not in roots),
-        )
-
-    @staticmethod
-    def _about(module: _Module, roots: Iterable[str]) -> About:
-        """What the change of a module is about."""
-        file, both = module.file, (module.before, module.after)
-        changed = [name for name, one in module.affected.items() if one.depth == 0]
-        lines = touched_texts(file)
-        errors = (name for name in _NAME.findall("\n".join(lines)) if _is_error(name))
-        return About(
-            relevant_texts(lines, both, list(module.affected)),
-            tuple(dict.fromkeys(errors)),
-            relevant_options(lines, both),
-            touched_names(file, *both),
-            _odd_values(*both, changed, file),
-            is_about_types(_sources(both, changed)),
-            any(name.endswith(".__get__") for name in changed),
-            touched_in(file, *both, roots),
         )
 
     def _locations(self, module: _Module) -> tuple[ModuleLocation, ModuleLocation]:
@@ -409,12 +372,6 @@ class _Comparison:
             tuple(sorted(touched)),
             lambda call: is_alike(call, self.files, module.after.name),
         )
-
-
-def _is_error(name: str) -> bool:
-    """Whether a name is that of a built-in error, which a function of a test can raise without an import."""
-    value = getattr(builtins, name, None)
-    return isinstance(value, type) and issubclass(value, Exception)
 
 
 def _while(running: Future[T], items: Iterable[S]) -> Iterator[S]:
@@ -458,137 +415,6 @@ def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:
         yield item
         if time.monotonic() > deadline:
             return
-
-
-def _groups(
-    before: TargetModule,
-    after: TargetModule,
-    affected: Iterable[Affected],
-    file: ChangedFile,
-    instances: Mapping[str, tuple[str, ...]],
-    settings: Mapping[str, tuple[str, ...]],
-) -> Iterator[tuple[str, tuple[Call, ...]]]:
-    """Each function with the calls to make, those of both versions; optional parameters on changed lines of the ``file`` matter most.
-
-    A function of which no call can be made comes without any.
-    """
-    affected = list(affected)
-    are_many = len(affected) > _MANY
-    makers = _generators(before, after, affected, file, instances, settings)
-    for one in affected:
-        function = one.function
-        new, old = makers[one.depth == 0]
-        in_both = function.qualname in before.every_function and function.qualname in after.every_function
-        count = INPUTS if one.depth == 0 and not are_many else CALLER_INPUTS
-        if in_both or function.name == "__init__":
-            calls = new.calls(function, count)
-        elif _may_be_inherited(function, before) and _may_be_inherited(function, after):
-            calls = _where_inherited(
-                (new if function.qualname in after.every_function else old).calls(function, count)
-            )
-        else:
-            calls = []
-        earlier = before.every_function.get(function.qualname)
-        if earlier is not None and one.depth == 0 and not (are_many and _is_same(earlier, function)):
-            calls = _in_turn(calls, old.calls(earlier, count))
-        if one.depth == 0 and has_other_decorators(function.qualname, before, after):
-            calls = [state_of(function.qualname), *calls]
-        yield function.qualname, tuple(_numbered(calls))
-
-
-def _numbered(calls: Sequence[Call]) -> Iterator[Call]:
-    """The calls without repeats, in the order in which they are made."""
-    unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
-    for number, call in enumerate(_mixed(list(reversed(unique.values())))):
-        yield msgspec.structs.replace(call, id=number)
-
-
-def _generators(
-    before: TargetModule,
-    after: TargetModule,
-    affected: Iterable[Affected],
-    file: ChangedFile,
-    instances: Mapping[str, tuple[str, ...]],
-    settings: Mapping[str, tuple[str, ...]],
-) -> dict[bool, tuple[CandidateGenerator, CandidateGenerator]]:
-    """What makes the calls of the version after and of the one before, for changed functions (True) and for those that lead there."""
-    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(touched_texts(file))))
-    odd = _odd_values(before, after, [one.function.qualname for one in affected if one.depth == 0], file)
-
-    def made(module: TargetModule, *, deep: bool) -> CandidateGenerator:
-        return CandidateGenerator(
-            module, 0, focus, instances, compares=True, deep=deep, mocked=True, odd=odd, settings=settings
-        )
-
-    return {deep: (made(after, deep=deep), made(before, deep=deep)) for deep in (True, False)}
-
-
-def _is_same(one: Function, other: Function) -> bool:
-    """Whether the text of two functions means the same, whatever they use of their modules."""
-    return ast.dump(one.node) == ast.dump(other.node)
-
-
-def _odd_values(
-    before: TargetModule, after: TargetModule, functions: Iterable[str], file: ChangedFile
-) -> tuple[str, ...]:
-    """The odd values that changed functions ask for in either version, those first for which the changed lines ask."""
-    names = list(functions)
-    rows = touched_in(file, before, after, names).values()
-    found = [
-        odd_values(
-            module.tree,
-            [node for name in names for node in module.definitions.get(name, ())],
-            LIBRARY,
-            {line for row in rows for line in row[at]},
-        )
-        for at, module in ((1, after), (0, before))
-    ]
-    return tuple(dict.fromkeys(source for sources in found for source in sources))
-
-
-def _sources(modules: Iterable[TargetModule], functions: Sequence[str]) -> Iterator[str]:
-    """The texts of functions in both versions."""
-    return (
-        ast.unparse(node)
-        for module in modules
-        for name in functions
-        for node in module.definitions.get(name, ())
-    )
-
-
-def _mixed(calls: Sequence[Call]) -> list[Call]:
-    """The first calls as they are, then random ones in turn with the others, so that a slow function gets both."""
-    first, rest = calls[:_FIRST], calls[_FIRST:]
-    return [
-        *first,
-        *_in_turn(
-            (call for call in rest if call.origin != "random"),
-            (call for call in rest if call.origin == "random"),
-        ),
-    ]
-
-
-def _in_turn(one: Iterable[Call], other: Iterable[Call]) -> list[Call]:
-    """The calls of two lists in turn, so that the preferred ones of both come first."""
-    pairs = itertools.zip_longest(one, other)
-    return [call for pair in pairs for call in pair if call is not None]
-
-
-def _may_be_inherited(function: Function, module: TargetModule) -> bool:
-    """Whether a class may have a method that it does not define itself: every object has some of the special ones."""
-    owner = module.classes.get(function.owner)
-    return owner is not None and (function.name.startswith("__") or bool(owner.bases))
-
-
-def _where_inherited(calls: Iterable[Call]) -> list[Call]:
-    """The calls of a method that one version's class has itself, for where the other's inherits one of that name."""
-    return [
-        msgspec.structs.replace(
-            call, setup=(*call.setup, f"getattr({holder}, {call.function.rpartition('.')[2]!r})")
-        )
-        for call in calls
-        if (holder := call.receiver or call.function.rpartition(".")[0])
-    ]
 
 
 def _location(

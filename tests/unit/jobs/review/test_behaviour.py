@@ -24,7 +24,8 @@ from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
 from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.review import reading
-from kodo.jobs.review.behaviour import Behaviour, _groups
+from kodo.jobs.review.behaviour import Behaviour
+from kodo.jobs.review.behaviour_inputs import input_groups
 from kodo.jobs.review.behaviour_remarks import CONTRADICTS
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.job import review
@@ -637,6 +638,6 @@ def test_of_many_functions_each_gets_fewer_inputs(tmp_path):
         affected = affected_functions(*versions)
         source = VersionsSource(*({"m.py": one.source} for one in versions))
         (file,) = reading.read(source, OPTIONS.max_bytes).files
-        counts[count] = [len(calls) for _, calls in _groups(*versions, affected, file, {}, {})]
+        counts[count] = [len(calls) for _, calls in input_groups(*versions, affected, file, {}, {})]
     assert len(counts[20]) == 20 and len(counts[2]) == 2
     assert max(counts[20]) < 0.6 * min(counts[2])
