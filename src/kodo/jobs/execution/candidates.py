@@ -5,8 +5,6 @@ calls come first, then plain values, boundaries, neighbours of examples, and ran
 """
 
 import ast
-import builtins
-import keyword
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,35 +17,23 @@ from msgspec.structs import replace as replace_call
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, other_forms, random_rows
 from kodo.jobs.execution.argument_types import (
-    argument_type,
     members,
     odd_sources,
-    widened,
-    with_iterator_items,
-    with_odd,
 )
 from kodo.jobs.execution.asked_types import asked_types
 from kodo.jobs.execution.call_arguments import (
-    asynchronous,
     listed,
     near_receiver,
-    operand,
-    pass_arguments,
-    recorded,
-    with_known_keys,
     with_words,
     words_of,
 )
-from kodo.jobs.execution.class_hints import classes_of
+from kodo.jobs.execution.call_writer import CallWriter
 from kodo.jobs.execution.definitions import Class, Function
 from kodo.jobs.execution.documented_calls import DocumentedCalls, literal_rows
-from kodo.jobs.execution.mocks import awaitable, holding, of_class
-from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Expectation, Origin
-from kodo.jobs.execution.nested_paths import with_path
-from kodo.jobs.execution.operators import CLASS_FORMS, COPIES, FORMS, TAKES_LIKE
+from kodo.jobs.execution.drawn_types import DrawnTypes, class_names, takes_odd
+from kodo.jobs.execution.model import INDIRECT, Arg, Call, Entered, Origin
 from kodo.jobs.execution.package_tables import OF_WORDS, Row, drawn
 from kodo.jobs.execution.param_types import ANY, ParamType
-from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.placed_items import placed_items
 from kodo.jobs.execution.reached_code import constructor, reached_functions, reached_shapes, reached_words
 from kodo.jobs.execution.receivers import Receivers, is_optional
@@ -60,10 +46,8 @@ from kodo.jobs.execution.stated_facts import (
 )
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
-from kodo.jobs.execution.types_as_values import KIND, is_kind, works_on_types
 from kodo.jobs.execution.values import Values
 
-_OPERANDS = 0.7  # of the random comparisons and operations, those with another instance made alike
 _MAX_MAKERS = 6
 _NEAR_LISTS = 4
 _BOUNDARIES, _MIN_BOUNDARIES = (
@@ -72,17 +56,8 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 )  # of the calls, those that are not random: many parameters have many boundaries
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
-_MOSTLY_INSTANCES = (
-    4  # instances of a class that a parameter seems to be of, to one value of each guessed type
-)
-_MAX_KINDS = 6  # classes of the module that a parameter for types is given
-_BY_CLASS = 0.4  # of the random calls of a descriptor, those through the class that holds it
 _ODD_ROWS = 20  # calls with one odd argument each, of every parameter that is open
 _SETTINGS = 60  # calls that set a property, besides those that read it
-_RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
-_MOSTLY_MOCKS = (
-    6  # of the values for an annotation with a class of which nothing is known, mocks, to one of each guess
-)
 _MAX_SAMPLES = 10  # texts of the package's documents and data that a function is given
 _READS_TEXT = re.compile(
     r"(?:^|_|\.)(?:parse\w*|loads?|reads?|from_(?:str|string|text|file|lines)|text|source|data|contents?|string|document|markup|stream"
@@ -129,16 +104,16 @@ class CandidateGenerator:
         self._deep = deep
         self._mocked = mocked
         self._odd = odd
-        self._attributes = attributes or {}
         self._module = module
         self._documented = DocumentedCalls(module)
         self._seed = seed
         self._next = 0
         self._receivers = Receivers(module, settings or {}, deep=deep, mocked=mocked)
-        self._learned = False
         self._instances = documented_instances(module)
         for name, sources in (instances or {}).items():
             self._instances[name] = tuple(dict.fromkeys([*self._instances.get(name, ()), *sources]))
+        self._writer = CallWriter(module, self._receivers, deep=deep)
+        self._types = DrawnTypes(module, self._instances, attributes or {}, odd, deep=deep, mocked=mocked)
 
     def calls(self, function: Function, count: int) -> list[Call]:
         """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
@@ -209,7 +184,7 @@ class CandidateGenerator:
         return frozenset(
             owners.union(
                 *(
-                    _class_names(self._of_class(param.type, param, one))
+                    class_names(self._types.of_class(param.type, param, one))
                     for one in functions
                     for param in one.params
                 )
@@ -241,7 +216,7 @@ class CandidateGenerator:
         for at, calls in enumerate((working, made)):
             for call in calls:
                 found.setdefault(call.function, ([], []))[at].append(call.expression)
-        self._learned = True
+        self._types.learned = True
         for name, (sources, factories) in found.items():
             shown = [
                 one
@@ -297,7 +272,7 @@ class CandidateGenerator:
         needed = sum(param.default is None for param in params)
         out = [
             _renumber(
-                self._call(
+                self._writer.write(
                     function,
                     owner,
                     values,
@@ -322,7 +297,7 @@ class CandidateGenerator:
         if owner is None and function.owner:
             return []
         params = {one.name: one for one in function.params if not one.variadic}
-        types = {name: self._type_of(one, function, []) for name, one in params.items()}
+        types = {name: self._types.of(one, function, []) for name, one in params.items()}
         written = [
             {
                 one.name: one.source
@@ -337,7 +312,7 @@ class CandidateGenerator:
         for given in (*written, *other_forms(written, types)):
             missing = (one for one in params.values() if one.default is None and one.name not in given)
             whole = given | {one.name: values.random(one.type) for one in missing}
-            call = self._call(function, owner, values, whole, "near example")
+            call = self._writer.write(function, owner, values, whole, "near example")
             out.append(_renumber(call, self._next + len(out)))
         self._next += len(out)
         return out
@@ -358,11 +333,11 @@ class CandidateGenerator:
         shown = [one.expression for one in examples]
         shown += doc_contracts.skipped(function.doc) if self._deep else []
         for row, origin in self._rows(function, owner, values, literal_rows(shown, function), count):
-            yield self._call(function, owner, values, row, origin)
+            yield self._writer.write(function, owner, values, row, origin)
         setter = self._module.setters.get(function.qualname) if self._deep else None
         if setter is not None:
             for row, origin in self._rows(setter, owner, values, [], min(count, _SETTINGS)):
-                yield self._call(setter, owner, values, row, origin)
+                yield self._writer.write(setter, owner, values, row, origin)
 
     def _after_each(self, function: Function, owner: Class, values: Values) -> Iterator[Call]:
         """A plain call of a method after each method that changes the state and needs nothing, as ``close()``."""
@@ -372,7 +347,7 @@ class CandidateGenerator:
             one for one in self._receivers.state_changers(owner.name) if all(map(is_optional, one.params))
         ]
         for maker in makers[:_MAX_MAKERS]:
-            call = self._call(function, owner, values, plain, "boundary")
+            call = self._writer.write(function, owner, values, plain, "boundary")
             if call.receiver:
                 made = [line for line in call.setup if not line.startswith(f"{call.receiver}.")]
                 yield replace_call(call, setup=(*made, f"{call.receiver}.{maker.name}()"))
@@ -387,7 +362,7 @@ class CandidateGenerator:
     ) -> Iterator[tuple[dict[str, str], Origin]]:
         """Arguments by parameter: plain ones, near the documented ``rows``, boundaries, defaults, random ones."""
         params = [param for param in function.params if not param.variadic]
-        types = {param.name: self._type_of(param, function, rows) for param in params}
+        types = {param.name: self._types.of(param, function, rows) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
@@ -424,7 +399,7 @@ class CandidateGenerator:
     ) -> Iterator[dict[str, str]]:
         """Arguments of which one is odd, for each parameter in the order in which the code asks: among all boundaries they are too rare."""
         for param in function.params:
-            if not param.variadic and _takes_odd(types[param.name], param, function):
+            if not param.variadic and takes_odd(types[param.name], param, function):
                 for source in islice(odd_sources(types[param.name], self._odd), _ODD_ROWS):
                     yield needed | {param.name: source}
 
@@ -438,155 +413,14 @@ class CandidateGenerator:
             row = values.rng.choice(self._tables)
             yield {name: drawn(type_, row, values) for name, type_ in types.items()}
 
-    def _type_of(self, param: Param, function: Function, rows: list[dict[str, str]]) -> ParamType:
-        type_ = argument_type(param, rows)
-        type_ = widened(self._module, type_, param, function) if self._deep else type_
-        type_ = (
-            self._of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
-        )
-        type_ = self._with_mocks(type_, param, function) if self._mocked else type_
-        return with_odd(type_, self._odd) if _takes_odd(type_, param, function) else type_
-
-    def _of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:
-        """A type that was guessed, or mostly an instance of a class that the documentation or the attributes read say it is."""
-        found = [
-            one
-            for one in classes_of(param, function, self._attributes)
-            if one.text in self._instances or one.text in self._module.constructible or not self._learned
-        ]
-        return ParamType("union", (*found * _MOSTLY_INSTANCES, *members(type_))) if found else type_
-
-    def _as_kind(self, type_: ParamType, param: Param, function: Function) -> ParamType:
-        """A type, and for a parameter that takes types also types, those of the module's own classes among them.
-
-        The first parameter of a function that works on types takes them too, where nothing says what it takes.
-        """
-        is_first = function.params[:1] == (param,) and param.type == ANY
-        takes_types = is_kind(param.name, param.annotation) or (is_first and self._works_on_types(function))
-        if not takes_types or (param.default not in (None, "None") and is_literal(param.default or "")):
-            return type_
-        names = [name for name in self._module.constructible if not name.startswith("_")][:_MAX_KINDS]
-        kinds = (KIND, *(ParamType("literal", text=name) for name in names))
-        return ParamType("union", (*kinds, *(one for one in members(type_) if one.kind != "kind")))
-
-    def _works_on_types(self, function: Function) -> bool:
-        here = [(self._module, function), *reached_functions(self._module, function)]
-        return works_on_types("\n".join(ast.unparse(one.node) for _, one in here if one.node.body))
-
-    def _with_mocks(self, type_: ParamType, param: Param, function: Function) -> ParamType:
-        """A type, and what takes the place of what cannot be made: a mock for an object that is talked to, or that holds what is read
-        of it, or a type.
-        """
-        kind = type_.text if type_.kind == "class" else ""
-        is_foreign = kind in self._module.foreign_classes
-        is_held = self._deep and (is_foreign or not param.typed)
-        sources = holding(param.name, function.node.body, kind) if is_held else ()
-        held = tuple(ParamType("literal", text=one) for one in sources)
-        if is_kind(param.name, param.annotation) and not self._deep:
-            return ParamType("union", (KIND, *members(type_)))
-        if is_foreign:
-            return ParamType(
-                "union", (type_, ParamType("literal", text=of_class(kind, param.awaited)), *held)
-            )
-        if not param.talked_to:
-            return ParamType("union", (*held, *members(type_))) if held else type_
-        made = (awaitable(param.awaited),) * (_MOSTLY_MOCKS if param.annotation else 1)
-        return ParamType("union", (*made, *held, *members(type_)))
-
     def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         params = [param for param in function.params if not param.variadic]
         plain = {param.name: values.plain(param.type) for param in params if param.default is None}
         shown = (one.expression for one in self._documented.examples(function))
         plain |= next(iter(literal_rows(shown, function)), {})
         for row, expect in self._documented.conditions(function):
-            yield self._call(function, owner, values, plain | row, "claim", expect)
+            yield self._writer.write(function, owner, values, plain | row, "claim", expect)
         yield from self._documented.round_trips(function, values)
-
-    def _call(
-        self,
-        function: Function,
-        owner: Class | None,
-        values: Values,
-        given: dict[str, str],
-        origin: Origin,
-        expect: Expectation | None = None,
-    ) -> Call:
-        """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
-        outside, given = self._receivers.hold_still(function, given, values)
-        params = [with_iterator_items(one) if self._deep else one for one in function.params]
-        args, passed = pass_arguments(params, given, values)
-        if self._deep and expect is None and values.rng.random() < _RECORDED:
-            args, passed = recorded(function.params, args, passed)
-        args, passed, generator = asynchronous(args, passed)
-        outside = (*outside, *generator, *self._bring_into_state(function, args, passed, values))
-        inner = ", ".join(passed)
-        varies = self._deep and origin == "random"
-        if owner is None or function.kind in ("static", "class") or function.name == "__init__":
-            callee = owner.name if owner is not None and function.name == "__init__" else function.qualname
-            args = with_path(args, (), values.rng) if varies else args
-            return Call(0, function.qualname, f"{callee}({inner})", tuple(args), outside, "", origin, expect)
-        receiver = _variable(owner.name)
-        setup = (*outside, *self._receivers.prepare(owner, receiver, function, values, origin))
-        args = self._of_instance_made(function, receiver, setup, args, values) if varies else args
-        expression = self._of_instance(function, receiver, inner)
-        if varies:
-            expression = self._looked_at(function, owner, receiver, expression, values.rng)
-        if function.name in FORMS:
-            args = [one for at, one in enumerate(args) if re.search(rf"\b_{at}\b", expression)]
-        return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
-
-    def _bring_into_state(
-        self, function: Function, args: list[Arg], passed: list[str], values: Values
-    ) -> Iterator[str]:
-        """Statements that set on instances which are given what tests set; these are given by a name then, in ``passed``."""
-        for at, one in enumerate(args):
-            made, dot, _ = one.source.partition("(")
-            if not dot or made.rpartition(".")[2] not in self._module.constructible:
-                continue
-            name = f"{one.name}_" if one.name in self._module.readable else one.name
-            if lines := list(self._receivers.in_state(name, one.name, function, values)):
-                passed[at] = re.sub(rf"\b_{at}\b", name, passed[at])
-                yield f"{name} = _{at}"
-                yield from lines
-
-    def _of_instance_made(
-        self, function: Function, receiver: str, setup: tuple[str, ...], args: list[Arg], values: Values
-    ) -> list[Arg]:
-        """The arguments, some with what an instance was made of: its keys, a path through it, and for an operand another instance."""
-        given = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
-        given = with_path(given, setup, values.rng)
-        if function.name in TAKES_LIKE and given and values.rng.random() < _OPERANDS:
-            given[0] = Arg(given[0].name, operand(setup, receiver, given[0].source, values))
-        return given
-
-    def _looked_at(
-        self, function: Function, owner: Class, receiver: str, expression: str, rng: random.Random
-    ) -> str:
-        """An expression as it is, or what shows as well what a method of the data model did: a copy is asked for what its class offers,
-        since its text may be that of a whole one, and a descriptor is read through the class.
-        """
-        if function.name in COPIES:
-            kin = (owner.name, *owner.bases)
-            read = [one.name for one in self._module.functions if one.owner in kin and one.kind == "property"]
-            return expression + rng.choice(("", *(f".{name}" for name in read)))
-        form = CLASS_FORMS.get(function.name)
-        return form.format(receiver) if form is not None and rng.random() < _BY_CLASS else expression
-
-    def _of_instance(self, function: Function, receiver: str, inner: str) -> str:
-        """The expression that calls a method of ``receiver`` with ``inner``, reads a property, or sets it."""
-        if function is self._module.setters.get(function.qualname):
-            return f"setattr({receiver}, {function.name!r}, _0)"
-        if function.kind == "property":
-            return f"{receiver}.{function.name}"
-        if function.name == "__call__":
-            return f"{receiver}({inner})"
-        form = FORMS.get(function.name)
-        return form.format(receiver) if form else f"{receiver}.{function.name}({inner})"
-
-
-def _takes_odd(type_: ParamType, param: Param, function: Function) -> bool:
-    """Whether a parameter leaves open what it is given; any object may be the other operand."""
-    return not param.typed or ANY in members(type_) or function.name in TAKES_LIKE
 
 
 def _spread(sources: Iterable[str], count: int) -> list[str]:
@@ -612,14 +446,6 @@ def _is_expression(source: str) -> bool:
     return True
 
 
-def _class_names(type_: ParamType) -> Iterator[str]:
-    """The classes that a type names, at any depth."""
-    if type_.kind == "class":
-        yield type_.text
-    for arg in type_.args:
-        yield from _class_names(arg)
-
-
 @lru_cache(maxsize=512)
 def _asked_types(module: TargetModule, function: Function) -> tuple[ParamType, ...]:
     """The types that a function asks values for; read once, as every neighbour of a call asks."""
@@ -630,13 +456,6 @@ def _renumber(call: Call, number: int) -> Call:
     return Call(
         number, call.function, call.expression, call.args, call.setup, call.receiver, call.origin, call.expect
     )
-
-
-def _variable(name: str) -> str:
-    """CamelCase to snake_case, acronyms as one word, and never a name of the library, a keyword or a builtin."""
-    out = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    is_taken = out == name or keyword.iskeyword(out) or out in vars(builtins)
-    return f"{out}_" if is_taken else out
 
 
 def _takes_words(type_: ParamType) -> bool:
