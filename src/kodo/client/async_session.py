@@ -65,14 +65,14 @@ class AsyncSession(SessionBase):
             import openai
 
             options = self._sdk_options(endpoint)
-            if self._cassette is not None:
-                options["http_client"] = openai.DefaultAsyncHttpxClient(
-                    transport=RecordingTransport(self._cassette)
-                )
-            else:
-                options["http_client"] = async_http_client(
-                    endpoint.base_url, loopback=is_loopback(endpoint.base_url)
-                )
+            sender = None
+            if self._cassette is None or self._cassette.recording:
+                sender = async_http_client(endpoint.base_url, loopback=is_loopback(endpoint.base_url))
+            options["http_client"] = (
+                sender
+                if self._cassette is None
+                else openai.DefaultAsyncHttpxClient(transport=RecordingTransport(self._cassette, sender))
+            )
             self._sdk = openai.AsyncOpenAI(**options)
         return self._sdk
 

@@ -20,42 +20,41 @@ class RecordingTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
     Args:
         cassette: decides whether requests are recorded or replayed.
+        client: sends the requests that are recorded, with the proxies of the environment, and is closed with this; None where they
+            are replayed.
     """
 
-    def __init__(self, cassette: Cassette) -> None:
+    def __init__(self, cassette: Cassette, client: httpx2.Client | httpx2.AsyncClient | None) -> None:
         self._cassette = cassette
-        self._sync: httpx2.HTTPTransport | None = None
-        self._async: httpx2.AsyncHTTPTransport | None = None
+        self._client = client
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request of a sync client."""
         body = request.read()
         if not self._cassette.recording:
             return self._play(request, body)
-        if self._sync is None:
-            self._sync = httpx2.HTTPTransport()
         _ask_for_plain_text(request)
-        return self._tee(request, body, self._sync.handle_request(request))
+        client = cast(httpx2.Client, self._client)
+        return self._tee(request, body, client.send(request, stream=True, follow_redirects=False))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request of an async client."""
         body = await request.aread()
         if not self._cassette.recording:
             return self._play(request, body)
-        if self._async is None:
-            self._async = httpx2.AsyncHTTPTransport()
         _ask_for_plain_text(request)
-        return self._tee(request, body, await self._async.handle_async_request(request))
+        client = cast(httpx2.AsyncClient, self._client)
+        return self._tee(request, body, await client.send(request, stream=True, follow_redirects=False))
 
     def close(self) -> None:
         """Close the connections of a sync client."""
-        if self._sync is not None:
-            self._sync.close()
+        if isinstance(self._client, httpx2.Client):
+            self._client.close()
 
     async def aclose(self) -> None:
         """Close the connections of an async client."""
-        if self._async is not None:
-            await self._async.aclose()
+        if isinstance(self._client, httpx2.AsyncClient):
+            await self._client.aclose()
 
     def _play(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
         recorded = self._cassette.play(request.method, request.url.raw_path.decode(), body)

@@ -241,14 +241,14 @@ class Session(SessionBase):
         with self._lock:
             if self._sdk is None:
                 options = self._sdk_options(endpoint)
-                if self._cassette is not None:
-                    options["http_client"] = openai.DefaultHttpxClient(
-                        transport=RecordingTransport(self._cassette)
-                    )
-                else:
-                    options["http_client"] = http_client(
-                        endpoint.base_url, loopback=is_loopback(endpoint.base_url)
-                    )
+                sender = None
+                if self._cassette is None or self._cassette.recording:
+                    sender = http_client(endpoint.base_url, loopback=is_loopback(endpoint.base_url))
+                options["http_client"] = (
+                    sender
+                    if self._cassette is None
+                    else openai.DefaultHttpxClient(transport=RecordingTransport(self._cassette, sender))
+                )
                 self._sdk = openai.OpenAI(**options)
             return self._sdk
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from kodo.client.async_session import AsyncSession
@@ -52,6 +58,47 @@ async def test_an_async_run_replays_a_sync_recording_and_the_other_way(tmp_path:
         assert (await asession.respond("hello")).text == "hello"
     with Session(replay=other) as session:
         assert list(session.stream("hello there")) == ["hello", " there"]
+
+
+@contextmanager
+def proxy_to(base_url: str, asked: list[str]) -> Iterator[str]:
+    """An HTTP proxy that sends everything to one server, and notes the addresses it was asked for."""
+    server = urlsplit(base_url)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            body = self.rfile.read(int(self.headers["content-length"]))
+            to = f"http://{server.netloc}{urlsplit(self.path).path}"
+            got = httpx2.post(to, content=body, headers={"content-type": "application/json"}, trust_env=False)
+            self.send_response(got.status_code)
+            self.send_header("content-type", got.headers["content-type"])
+            self.send_header("content-length", str(len(got.content)))
+            self.end_headers()
+            self.wfile.write(got.content)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+async def test_what_is_recorded_goes_through_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without a recording; a replay asks for no proxy, and one that cannot be used is no matter to it."""
+    one, other, asked = tmp_path / "one.jsonl", tmp_path / "other.jsonl", list[str]()
+    with FakeResponses() as server, proxy_to(server.base_url, asked) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        url = "http://kodo.example/v1"
+        with Session(base_url=url, record=one) as session:
+            assert session.respond("hello").text == "hello"
+        async with AsyncSession(base_url=url, record=other) as asession:
+            assert (await asession.respond("hello")).text == "hello"
+    assert asked == ["http://kodo.example/v1/responses"] * 2
+    monkeypatch.setenv("http_proxy", "nonsense://x")
+    with Session(replay=one) as session:
+        assert session.respond("hello").text == "hello"
 
 
 def test_keys_and_secrets_are_not_in_the_file(tmp_path: Path) -> None:
