@@ -13,6 +13,8 @@ from kodo.jobs.execution.worker.outcome import Outcome
 
 _MANY, _FEW = 500, 50
 """The calls without anything new after which a search is dry, and of calls that take long; more where it took more of them until then."""
+_LEAST = 0.4
+"""The part of the time that is long for a search, which is never dry in less: calls that take no time are made by thousands."""
 _SOUGHT = 2
 """How many times as long it goes on where none has run the lines that the change touched."""
 
@@ -53,9 +55,10 @@ class Coverage:
 
     def is_dry(self, seconds: float) -> bool:
         """Whether nothing new was done for so many calls, or with fewer of them for so many ``seconds``: never for fewer than there were
-        until something new was done last.
+        until something new was done last, and never in a small part of the seconds.
         """
         since = self._calls - self._calls_then
         patience = _SOUGHT if self._is_sought and not self._has_arrived else 1
-        is_long = self._clock() - self._then >= patience * seconds
-        return since >= patience * max(_FEW if is_long else _MANY, self._calls_then)
+        quiet = (self._clock() - self._then) / (patience * seconds) if seconds > 0 else 1.0
+        least = _FEW if quiet >= 1 else _MANY
+        return quiet >= _LEAST and since >= patience * max(least, self._calls_then)
