@@ -77,7 +77,7 @@ def test_a_writer_has_a_rule_ignored(pipeline: Pipeline, tmp_path: Path) -> None
     pipeline.review()
     pipeline.report()
     assert "## kodo review: no findings" in pipeline.sticky
-    assert "findings of ignored rules are not shown" in pipeline.sticky
+    assert "1 finding of ignored rules is not shown" in pipeline.sticky
     assert "**Resolved**" in pipeline.github.rows.line_comments[0]["body"]
     assert pipeline.github.rows.checks[-1]["conclusion"] == "success"
 

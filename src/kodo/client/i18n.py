@@ -28,12 +28,19 @@ def pick_lang(asked: str | None = None) -> Lang:
 
 _ONE = re.compile(
     r"(?<![\d.,])1 (documented fact|known finding|call|difference|file|finding|function|input|model|mutant|request|test|write)s\b"
+    r"(?:((?: of(?: \w+){1,2})?) (are|were|have|count)\b)?"
 )
+_OF_ONE = {"are": "is", "were": "was", "have": "has", "count": "counts"}
 
 
 def counted(text: str) -> str:
-    """English text in which a count of one has its noun in the singular: ``1 finding``. Japanese has no plural."""
-    return _ONE.sub(r"1 \1", text)
+    """English text in which a count of one has its noun, and the verb of it, in the singular: ``1 finding is``. Japanese has no plural."""
+    return _ONE.sub(_singular, text)
+
+
+def _singular(found: re.Match[str]) -> str:
+    noun, of, verb = found.groups()
+    return f"1 {noun}{of} {_OF_ONE[verb]}" if verb else f"1 {noun}"
 
 
 class Catalogue:

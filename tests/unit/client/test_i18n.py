@@ -42,6 +42,9 @@ def test_translations_must_have_the_same_fields() -> None:
         ("possible bugs: 1 documented facts that", "possible bugs: 1 documented fact that"),
         ("11 calls, 1 calls, 0 calls", "11 calls, 1 call, 0 calls"),
         ("0.1 models, 2,1 models", "0.1 models, 2,1 models"),
+        ("1 findings of ignored rules are not shown", "1 finding of ignored rules is not shown"),
+        ("2 files are left out, 1 files are kept", "2 files are left out, 1 file is kept"),
+        ("1 findings count, 0 are open", "1 finding counts, 0 are open"),
     ],
 )
 def test_a_count_of_one_has_its_noun_in_the_singular(text: str, said: str) -> None:

@@ -49,6 +49,7 @@ OTHERS = {
     "http/assistants/manager.py: _start_worker": "ends with its run, which it fails itself",
     "http/assistants/manager.py: call_when_idle": "ends with its run",
     "http/assistants/manager.py: open": "awaited by the start",
+    "http/assistants/worker.py: _await_index": "ends with the wait, which cancels it",
     "http/assistants/worker.py: execute": "ends with its run",
     "http/backends.py: open_resources": "awaited by the start",
     "http/batches/manager.py: _cancel_elsewhere": "ends with its request",

@@ -349,10 +349,12 @@ class Pipeline:
 
         Nearly always all pass: the file that comes out then is measured and scored meanwhile, and the answers are kept.
         """
+        written = [test.written for test in tests]
+        text = self.file(written)  # here: Python 3.11 fails now and then where two threads parse at once
 
         def part(ahead: bool) -> list[dict[str, Judged]]:
             if not ahead:
-                return [self._judge([test.written for test in tests])]
+                return [self._judge(written, text)]
             self._score_ahead(tests, existing)
             return []
 
@@ -365,7 +367,7 @@ class Pipeline:
             self.measure(text, ())
             self.killed(text, (), frozenset(place.id for place in self.places))
 
-    def _judge(self, tests: Sequence[render.RenderedTest]) -> dict[str, Judged]:
+    def _judge(self, tests: Sequence[render.RenderedTest], text: str) -> dict[str, Judged]:
         if not tests:
             return {}
         prefix = f"{self.class_name}::" if self.options.framework == "unittest" else ""
@@ -375,7 +377,7 @@ class Pipeline:
             tuple(prefix + test.name for test in tests),
             self.options.call_seconds * 3,
         )
-        answers = self.worker.ask(job, 60 + 2.0 * len(tests), {TEST_FILE: self.file(tests)})
+        answers = self.worker.ask(job, 60 + 2.0 * len(tests), {TEST_FILE: text})
         return {answer.name.removeprefix(prefix): answer for answer in answers if isinstance(answer, Judged)}
 
     def lay_out(self, tests: Sequence[Test]) -> Layout:

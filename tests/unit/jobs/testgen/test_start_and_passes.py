@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from kodo.jobs.execution.model import Arg, Call, Observed
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.jobs import Observation, Observe
+from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Options, Score
 from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.select import Chosen
@@ -132,6 +134,25 @@ def test_the_file_is_scored_while_its_tests_are_judged(path):
     every = frozenset(place.id for place in pipeline.places)
     assert pipeline.killed(text, (), every) == every
     assert len(worker.asked) == count
+
+
+def test_one_thread_reads_python_at_a_time(path, monkeypatch):
+    """Python 3.11's parser raises a SystemError where two do, and the tests are judged while the file is scored."""
+    pipeline = Pipeline(Worker(path), load(path).functions, Options())
+    tests = written(pipeline, [1, 2])
+    busy, file, apart = threading.Lock(), render.file, []
+
+    def slow_file(*given: object) -> str:
+        apart.append(busy.acquire(blocking=False))
+        time.sleep(0.1)
+        text = file(*given)
+        if apart[-1]:
+            busy.release()
+        return text
+
+    monkeypatch.setattr(render, "file", slow_file)
+    pipeline.judge(tests)
+    assert len(apart) > 1 and all(apart)
 
 
 def test_a_file_without_a_test_that_failed_is_scored_anew(path):
