@@ -232,6 +232,31 @@ def test_an_unknown_name_in_an_annotation_that_is_not_evaluated_is_no_error(text
     assert [str(one.severity) for one in report.findings if one.rule == "F821"] == [severity]
 
 
+def test_a_name_of_type_checkers_is_known_in_tests_alone() -> None:
+    """A test of types is read by one, and not run; in a module the name was forgotten."""
+    text = "def f(x: int) -> int:\n    reveal_type(x)\n    return x\n"
+
+    def found(path: str) -> set[str]:
+        return {one.rule for one in review(VersionsSource({path: ""}, {path: text}), OPTIONS, None).findings}
+
+    assert "F821" in found("pkg/mod.py")
+    assert "F821" not in found("tests/test_types.py")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_said"),
+    [
+        ("pass", True),
+        ("__slots__ = ('__hash__',)", False),
+        ("def f(self):\n        self.__hash__ = len", False),
+    ],
+)
+def test_a_hash_that_is_no_method_is_one(given: str, is_said: bool) -> None:
+    """A slot of that name, or an attribute, is what a class without the method says of its hash."""
+    new = f"class A:\n    {given}\n\n    def __eq__(self, other):\n        return self is other\n\n\nclass B:\n    pass\n"
+    assert ("PLW1641" in rules("pass\n", new)) is is_said
+
+
 def test_asking_for_nan_is_no_mistake() -> None:
     """``x != x`` is how NaN is found; ``x < x`` is a mistake."""
     assert "PLR0124" not in rules("def f(x):\n    return 1\n", "def f(x):\n    return x != x\n")

@@ -31,6 +31,8 @@ _MAX_TIMEOUTS = 2
 """Files that may use up the time alone before the rest of a batch is given up."""
 _BATCH = 400
 _TARGETS = ("py37", "py38", "py39", "py310", "py311", "py312", "py313", "py314")
+_OF_TYPE_CHECKERS = ("reveal_type", "reveal_locals")
+"""Names that a type checker knows: tests of types are read by one, and never run. Anywhere else they were forgotten."""
 _QUOTED = re.compile(r"`([A-Za-z_][\w.]*)`")
 _ASKS_FOR_NAN = re.compile(r"`([\w.]+) (?:!=|==) \1`")
 _GETATTR = re.compile(r"^def __getattr__\(|^__getattr__\b[^=\n]*=|^from .*\b__getattr__\b", re.MULTILINE)
@@ -194,8 +196,12 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
             return None
         if rule == "PLR0124" and _ASKS_FOR_NAN.search(diagnostic.message):
             return None
+        if rule == "F821" and symbol in _OF_TYPE_CHECKERS and is_test(subject.path):
+            return None
         if rule == "F821" and _is_in_annotation(subject.text, diagnostic.location.row, symbol):
             severity = Severity.INFO
+        if rule == "PLW1641" and _names_hash(subject.text, diagnostic.location.row):
+            return None
         if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)):
             return None
     end = diagnostic.end_location
@@ -219,6 +225,19 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
 def _makes_names(text: str) -> bool:
     """Whether a module makes names when it is asked for them (PEP 562)."""
     return _GETATTR.search(text) is not None
+
+
+def _names_hash(text: str, row: int) -> bool:
+    """Whether the class around a line says something of ``__hash__`` without a method of that name: a slot, or an attribute."""
+    module = python.parse(text)
+    classes = [] if module is None else [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    around = [node for node in classes if node.lineno <= row <= (node.end_lineno or node.lineno)]
+    inside = ast.walk(max(around, key=lambda node: node.lineno)) if around else ()
+    return any(
+        (isinstance(node, ast.Constant) and node.value == "__hash__")
+        or (isinstance(node, ast.Attribute) and node.attr == "__hash__" and isinstance(node.ctx, ast.Store))
+        for node in inside
+    )
 
 
 def _is_in_annotation(text: str, row: int, name: str) -> bool:
