@@ -35,7 +35,7 @@ import msgspec
 
 from kodo.jobs.execution.model import IN_LOOP, Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
-from kodo.jobs.execution.worker.arcs import Arcs
+from kodo.jobs.execution.worker.arcs import Arcs, current_trace, seems_untraced
 from kodo.jobs.execution.worker.errors import importable_name, origin
 from kodo.jobs.execution.worker.expectation import meets
 from kodo.jobs.execution.worker.facts import facts
@@ -132,7 +132,7 @@ def run_call(
     """
     ran = RawResult()
     output = io.StringIO()
-    with limit(seconds), contextlib.redirect_stdout(output):
+    with limit(seconds), contextlib.redirect_stdout(output), seems_untraced():
 
         def begin() -> object:
             """Make the inputs, and with these the call."""
@@ -147,7 +147,7 @@ def run_call(
             sys.settrace(arcs if arcs is not None else previous)
             return eval(_code(call.expression, "eval"), space)  # noqa: S307 - in the sandbox; running it is the point
 
-        previous = sys.gettrace()
+        previous = current_trace()
         try:
             try:
                 ran.result = _read(begin(), ran, parts=parts)
