@@ -190,20 +190,10 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
     else:
         rule = diagnostic.code
         category, severity = RULES[rule]
-        if rule in IN_TESTS_IGNORED and is_test(subject.path):
-            return None
-        if rule == "F822" and _makes_names(subject.text):
-            return None
-        if rule == "PLR0124" and _ASKS_FOR_NAN.search(diagnostic.message):
-            return None
-        if rule == "F821" and symbol in _OF_TYPE_CHECKERS and is_test(subject.path):
+        if _is_meant(diagnostic, subject, symbol):
             return None
         if rule == "F821" and _is_in_annotation(subject.text, diagnostic.location.row, symbol):
             severity = Severity.INFO
-        if rule == "PLW1641" and _names_hash(subject.text, diagnostic.location.row):
-            return None
-        if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)):
-            return None
     end = diagnostic.end_location
     return Candidate(
         rule=rule,
@@ -219,6 +209,25 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
         symbol=symbol,
         edits=_edits(diagnostic.fix),
     )
+
+
+def _is_meant(diagnostic: _Diagnostic, subject: Subject, symbol: str) -> bool:
+    """Whether what a rule finds is no mistake where it stands."""
+    if diagnostic.code in IN_TESTS_IGNORED and is_test(subject.path):
+        return True
+    match diagnostic.code:
+        case "F821":
+            return symbol in _OF_TYPE_CHECKERS and is_test(subject.path)
+        case "F822":
+            return _makes_names(subject.text)
+        case "PLR0124":
+            return _ASKS_FOR_NAN.search(diagnostic.message) is not None
+        case "PLW1641":
+            return _names_hash(subject.text, diagnostic.location.row)
+        case "B008":
+            return bool(FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)))
+        case _:
+            return False
 
 
 @lru_cache(maxsize=4)
