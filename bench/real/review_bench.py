@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,12 +18,11 @@ from pathlib import Path
 import msgspec
 
 from bench.real.cases import Case, Kind, clone, make_case
-from bench.real.review_report import Row, page
+from bench.real.review_report import Row, report
 from bench.real.review_score import review_case
 from bench.real.selection import Commit, git, select
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent.parent / "docs" / "measurements" / "real-code.md"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +51,6 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--types", action="store_true", help="run mypy beside ruff and bandit")
     parser.add_argument("--seconds", type=float, default=20.0, help="budget of a review for running code")
-    parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}")
     args = parser.parse_args(arguments)
     repositories = _wanted(args, tomllib.loads((HERE / "repositories.toml").read_text()))
     if args.select:
@@ -74,10 +71,7 @@ def main(arguments: Sequence[str]) -> int:
                 with args.rows.open("ab") as file:
                     file.write(msgspec.json.encode(row) + b"\n")
     wanted = [row for row in done if args.set == "all" or row.aside == (args.set == "aside")]
-    text = page(wanted, time.strftime("%Y-%m-%d"))
-    print(text)
-    if args.page:
-        PAGE.write_text(text, encoding="utf-8")
+    print(report(wanted))
     return int(any(row.crash for row in wanted))
 
 

@@ -1,10 +1,9 @@
-"""The figures over all cases, and the page that holds them."""
+"""The figures over all cases."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -54,28 +53,13 @@ class Row(msgspec.Struct, frozen=True):
         return f"{self.name} {self.seconds:.1f} s, {self.inputs} inputs: {said}{lost}{note} <{self.subject}>"
 
 
-def page(rows: Sequence[Row], date: str) -> str:
-    """The page: figures for each half, then every bug with a remark."""
-    lines = [
-        "# Review on real code",
-        "",
-        "What `kodo review` says, without a model, of commits of well-known repositories. Written by the run itself:",
-        "",
-        "    python -m bench.real reviews CLONES --venv ENVIRONMENT --types --page",
-        "",
-        f"Measured on {date}, 2 cores, shared VM. Commits are named by repository and id in `bench/real/commits.toml`; the",
-        "rule that chose them, newest first, is in `bench/real/selection.py`. A *bug* is a fix taken back, without its tests; a",
-        "*fix* is the same commit as it is; *clean* is another small commit. The repositories set aside were drawn by the hash",
-        "of their name before the first run and are only scored. A bug counts as found where a remark stands on the change;",
-        "whether a remark shows the very bug was read by hand, below.",
-        "",
-    ]
-    judged = Path(__file__).with_name("judged.md").read_text(encoding="utf-8")
+def report(rows: Sequence[Row]) -> str:
+    """The figures of each half as Markdown, and every bug with a remark: what is read by hand before it is quoted."""
+    lines: list[str] = []
     for title, chosen in (("Set aside", True), ("Looked at while building", False)):
         part = [row for row in rows if row.aside is chosen]
         if part:
             lines += [f"## {title}", "", *_figures(part), ""]
-    lines += [judged]
     lines += ["## Bugs with a remark", "", "| case | found by | said |", "| --- | --- | --- |"]
     lines += [_case(row) for row in rows if row.crash or (row.kind == "bug" and row.remarks)]
     return "\n".join(lines).rstrip() + "\n"

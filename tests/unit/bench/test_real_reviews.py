@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bench.real.cases import make_case
-from bench.real.review_report import Remark, Row, page
+from bench.real.review_report import Remark, Row, report
 from bench.real.selection import git, select
 
 
@@ -65,7 +65,7 @@ def test_a_bug_is_the_fix_taken_back_with_the_old_tests(repo: Path) -> None:
     assert "assert" not in git(repo, "show", f"{case.sha}^:tests/test_m.py")
 
 
-def test_the_page_counts_by_evidence_and_severity() -> None:
+def test_the_report_counts_by_evidence_and_severity() -> None:
     """Bugs are counted once, by the strongest evidence; false alarms are those on clean changes."""
     said = Remark("m.py", 1, "kodo/behaviour-changed", "info", "execution", "For `f(1)` it changed")
     ruled = Remark("m.py", 1, "B006", "warning", "rule", "A default")
@@ -74,7 +74,7 @@ def test_the_page_counts_by_evidence_and_severity() -> None:
         Row("b bug", "o/n", "bug", "s", True, (), {"ruff": ["x"]}, 3.0),
         Row("c clean", "o/n", "clean", "s", True, (ruled,), {"ruff": []}, 2.0),
     ]
-    text = page(rows, "2026-01-01")
+    text = report(rows)
     assert "| bugs with a remark | 1 of 2 |" in text and "| … of which by execution | 1 |" in text
     assert "| … with ruff | 1 of 2 |" in text
     assert "| false alarms a clean change, warning and above | 1.00 (1 on 1 changes) |" in text
