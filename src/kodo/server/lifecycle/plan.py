@@ -111,12 +111,12 @@ class RequestPlan(Value, frozen=True, kw_only=True):
     ) -> RequestPlan:
         """Plan a new request.
 
-        For an engine that can continue, the seed is drawn from the response's random id where the client set none. It
+        For an engine that can continue, the seed is drawn from the random end of the response's id where the client set none. It
         is stored with the request, so that an interrupted answer can be drawn again as it was. ``flex`` and ``background`` lower the priority of the
         call.
         """
         if call.sampling.seed is None and backend.card.continues:
-            seed = int(response_id.rpartition("_")[2][:8], 16)
+            seed = int(response_id.rpartition("_")[2][-8:], 16)
             call = replace(call, sampling=replace(call.sampling, seed=seed))
         requested = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
         priority = max(call.priority, Priority.BACKGROUND if request.background else requested)
