@@ -45,7 +45,7 @@ class ContextItem(Value, frozen=True, kw_only=True):
     """What the model sees in its place: the call and the output of a tool that this server ran. None: the item itself."""
 
 
-class Sampling(Value, frozen=True, kw_only=True):
+class Sampling(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How tokens are drawn. None means the model card's own value."""
 
     temperature: float | None = None
@@ -160,7 +160,7 @@ class ModelCard(Value, frozen=True, kw_only=True):
 # --- what an engine says ---------------------------------------------------------------------------------------------
 
 
-class Usage(Value, frozen=True, kw_only=True):
+class Usage(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens, as the engine counted them. ``cached`` and ``cache_write`` are parts of ``input``; ``reasoning`` of ``output``."""
 
     input: int = 0

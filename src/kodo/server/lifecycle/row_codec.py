@@ -15,8 +15,9 @@ from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import Response
 
 
-class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restart needs to run a request again."""
+class StoredRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a restart needs to run a request again. What has its default is left out, here and in the values inside: two rows
+    instead of one then fit into a page of the database."""
 
     request: CreateResponse
     sampling: Sampling

@@ -54,7 +54,7 @@ class ContextManagement(StrictWire, frozen=True, kw_only=True):
     compact_threshold: Annotated[int, Meta(ge=1)] | None = None
 
 
-class CreateResponse(StrictWire, frozen=True, kw_only=True):
+class CreateResponse(StrictWire, frozen=True, kw_only=True, omit_defaults=True):
     """A request for a response."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]

@@ -13,9 +13,9 @@ from kodo.server.engines.scripted import ScriptedEngine
 from kodo.server.lifecycle.admission import Admission, Priority
 from kodo.server.lifecycle.context import History
 from kodo.server.lifecycle.plan import TRUNCATED, Backend, CallContext, RequestPlan
-from kodo.server.lifecycle.ports import Sampling, Usage
+from kodo.server.lifecycle.ports import ContextItem, Sampling, Usage
 from kodo.server.lifecycle.row_codec import decode_request, initial_row
-from kodo.server.wire.items import Compaction
+from kodo.server.wire.items import Compaction, Message
 from kodo.server.wire.request import CreateResponse
 
 
@@ -31,7 +31,7 @@ def planned(
         card=CARD,
     )
     return RequestPlan.of(
-        "resp_0000000f00", call or CallContext(owner="ada"), CreateResponse(model="m", **fields), backend
+        "resp_000a0000000f", call or CallContext(owner="ada"), CreateResponse(model="m", **fields), backend
     )
 
 
@@ -72,17 +72,21 @@ def test_the_initial_response_notes_compaction_and_truncation() -> None:
 
 
 def test_the_stored_request_keeps_its_field_names() -> None:
-    """Rows of earlier versions are read: the names in the JSON are those of the first schema."""
-    plan = planned(input="not stored here")
-    row = initial_row(plan, plan.initial_response(1000.0), 1000.5, History(), Usage(input=7), 0)
-    assert set(msgspec.json.decode(row.request)) == {
-        "request",
-        "sampling",
-        "priority",
-        "spent",
-        "stands_on",
-        "key_id",
-        "input_tokens",
+    """Rows of earlier versions are read: the names in the JSON are those of the first schema. What is not set is left out."""
+    call = CallContext(owner="ada", key_id="key_1", sampling=Sampling(seed=3))
+    before = ContextItem(item=Message(id="msg_1", role="user", content=()))
+    plan = planned(call, input="not stored here", conversation="conv_1", temperature=1.0)
+    row = initial_row(
+        plan, plan.initial_response(1000.0), 1000.5, History(before=(before,)), Usage(input=7), 9
+    )
+    assert msgspec.json.decode(row.request) == {
+        "request": {"model": "m", "conversation": "conv_1", "temperature": 1.0},
+        "sampling": {"seed": 3},
+        "priority": 0,
+        "spent": {"input": 7},
+        "stands_on": "msg_1",
+        "key_id": "key_1",
+        "input_tokens": 9,
     }
     assert decode_request(row).prior_usage == Usage(input=7)
     assert (row.created_at, decode_request(row).request.input) == (1000.5, None)
