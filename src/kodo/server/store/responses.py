@@ -180,7 +180,9 @@ def store(
     """A row that is final, its items and its log, and the items at its conversation's end. Conflict: as :func:`create`."""
     items.check_ids(output)
     create(connection, row, inputs)
-    _add_output(connection, row, output, log)
+    _add_output(connection, row, output)
+    if log is not None:
+        _begin_log(connection, row.id, *log)
 
 
 def finish(
@@ -199,7 +201,9 @@ def finish(
     if connection.changed(finished):
         activity.finish(connection, row)
         _charge(connection, row)
-        _add_output(connection, row, output, log)
+        _add_output(connection, row, output)
+        if log is not None:
+            append_log(connection, row.id, *log)
 
 
 def _charge(connection: SqlConnection, row: ResponseRow) -> None:
@@ -207,17 +211,21 @@ def _charge(connection: SqlConnection, row: ResponseRow) -> None:
         spending.add(connection, row.charge)
 
 
-def _add_output(
-    connection: SqlConnection,
-    row: ResponseRow,
-    output: Sequence[ItemRow],
-    log: tuple[int, Sequence[bytes]] | None,
-) -> None:
+def _add_output(connection: SqlConnection, row: ResponseRow, output: Sequence[ItemRow]) -> None:
     items.insert(connection, row.owner, output, response=row.id, output=True)
-    if log is not None:
-        append_log(connection, row.id, *log)
     if row.conversation is not None:
         items.add_to_conversation(connection, row.owner, row.conversation, response=row.id)
+
+
+def _begin_log(connection: SqlConnection, response_id: str, first: int, entries: Sequence[bytes]) -> None:
+    """The log of a row that this transaction has made: there is nothing that it could stand behind."""
+    if first:
+        raise ValueError(f"log entry {first} of {response_id} leaves a gap before it")
+    if entries:
+        connection.execute(
+            "INSERT INTO log (response, first, next, chunk) VALUES ((SELECT seq FROM responses WHERE id = ?), 0, ?, ?)",
+            (response_id, len(entries), pack_chunk(entries)),
+        )
 
 
 def append_log(connection: SqlConnection, response_id: str, first: int, entries: Sequence[bytes]) -> None:
