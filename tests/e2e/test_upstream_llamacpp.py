@@ -112,6 +112,21 @@ async def test_an_answer_and_its_count(engine: UpstreamEngine) -> None:
     assert again.text == first.text
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"format": JsonSchemaFormat(name="p", schema_=SCHEMA)}], ids=["text", "schema"]
+)
+async def test_an_answer_in_one_piece_is_the_streamed_one(
+    engine: UpstreamEngine, fields: dict[str, Any]
+) -> None:
+    """The real server takes the request without a stream, and says in one text what it says token by token."""
+    streamed = await answer(engine, asking("Say something.", **fields))
+    prompt = asking("Say something.", whole=True, **fields)
+    whole = await answer(engine, prompt)
+    assert engine._first._form.is_whole(prompt)  # it was not refused and asked for as a stream
+    assert whole.text == streamed.text
+    assert (whole.end.reason, whole.end.usage.output) == (streamed.end.reason, streamed.end.usage.output)
+
+
 async def test_a_schema_is_held(engine: UpstreamEngine) -> None:
     """`response_format` is the server's to enforce, and it does."""
     got = await answer(engine, asking("A person.", format=JsonSchemaFormat(name="p", schema_=SCHEMA)))
