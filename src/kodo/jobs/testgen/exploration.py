@@ -19,6 +19,8 @@ from kodo.jobs.execution.reached_code import dispatched_words
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.values import Values
 from kodo.jobs.testgen.calls_of_mutants import size, spread
+from kodo.jobs.testgen.fed_results import fed
+from kodo.jobs.testgen.near_calls import key
 from kodo.jobs.testgen.package_calls import PackageCalls
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, choose
@@ -53,6 +55,8 @@ class CallExploration:
         if is_left and self.pipeline.may_begin("calls of the package's other functions"):
             trials = trials.joined(self._of_package())
             trials = self._entered(trials)
+        if self.pipeline.may_begin("calls with the results of others"):
+            trials = trials.joined(self._fed(trials))
         left = options.rounds if is_left else 0
         for _ in range(_MAX_ROUNDS if is_left else 0):
             if not (left and self.pipeline.may_begin("calls near those that reached something new")):
@@ -104,6 +108,16 @@ class CallExploration:
         count = min(self.pipeline.inputs // 2, _MAX_CALLS // max(1, len(chosen)))
         calls = self.generator.from_cases(self.package.calls(chosen, count))
         return probes.joined(self.pipeline.attempt(calls)) if calls else probes
+
+    def _fed(self, trials: Trials) -> Trials:
+        """Trials of the functions with what the others, and those of the package, gave."""
+        known = {key(call) for call in trials.calls}
+        made = self.generator.from_cases(self.package.makers())
+        seen = trials.seen | self.pipeline.observe(made)
+        usable = (*trials.usable, *(call for call in made if call.id in seen))
+        calls = [call for call in fed(self.pipeline.names, usable, seen) if key(call) not in known]
+        calls = calls[:: max(1, -(-len(calls) // _MAX_CALLS))]
+        return self.pipeline.attempt(self.generator.from_cases(calls))
 
     def _entered(self, trials: Trials) -> Trials:
         """The trials with calls of what functions were given inside calls, and of what these give on."""

@@ -23,6 +23,8 @@ from kodo.jobs.execution.values import Values
 
 _MAX_FUNCTIONS = 60
 _PROBES = 8
+_MAX_MAKERS, _OF_MAKER = 12, 80
+"""Functions beside the module whose results are given on, and calls of each."""
 _SUBCLASSES, _WAYS = 3, 4
 
 
@@ -59,6 +61,19 @@ class PackageCalls:
                 if one.name != "__init__" or not one.owner
             ]
         return tuple(out[:_MAX_FUNCTIONS])
+
+    def makers(self) -> list[Call]:
+        """Calls of public functions that stand beside the module and not on it: what they give may be what its functions take."""
+        users = {one.name for one in self.package.users}
+        folder = self.package.module.path.parent
+        beside = [one for one in self.package.others if one.name not in users and one.path.parent == folder]
+        entries = [
+            EntryFunction(module, function, CandidateGenerator(module, self.seed, deep=True))
+            for module in beside
+            for function in module.functions
+            if function.kind == "function"
+        ]
+        return self.calls(entries[:_MAX_MAKERS], _OF_MAKER)
 
     def probes(self, entries: Iterable[EntryFunction]) -> list[Call]:
         """A few calls of each function, of different kinds."""
