@@ -2,9 +2,11 @@
 
 import ast
 import math
+import os
 import time
 import types
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -57,6 +59,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                 allowed: float = allowed,
                 function_until: float = function_until,
             ) -> None:
+                if job.backwards:
+                    _go_elsewhere()
                 started = time.process_time()
                 slow = 0
                 entered = EnteredFunctions(job.entered, own) if job.trace and job.entered else None
@@ -95,6 +99,23 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
                 timeouts += 1
                 yield Observation(what)
                 left = left[1:]
+
+
+def _go_elsewhere() -> None:
+    """Into a folder that is not empty and stands beside others: what counts or names what is around it does something else there,
+    as it would wherever the test is run.
+    """
+    here = Path("apart", "here")
+    here.mkdir(parents=True)
+    for path in (
+        Path("file.txt"),
+        here.parent / "file.txt",
+        here / "file.txt",
+        here.parent / "folder" / "file.txt",
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("text\n", encoding="utf-8")
+    os.chdir(here)
 
 
 def _is_direct(call: Call) -> bool:
