@@ -17,6 +17,7 @@ from kodo.jobs.execution.stated_facts import documented_instances
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.fixtures import needed
+from kodo.jobs.testgen import render
 from kodo.sandbox import IsolationRefused, Sandbox
 
 SIDE_EFFECTS = """
@@ -244,3 +245,29 @@ def test_classes_of_other_modules_are_made_and_imported_from_there(tmp_path):
     assert [one.typed for one in module.functions[0].params] == [True, True]
     (call, *_) = CandidateGenerator(module, 0).calls(module.functions[0], 5)
     assert [arg.source for arg in call.args] == ["Point(3)", "Dot()"]
+
+
+def test_a_result_that_is_the_receiver_is_asserted_by_identity():
+    """A copy that writes the same text is another result; what has a source is still compared by what it equals."""
+
+    class Chain:
+        def __init__(self, n):
+            self._n = n
+
+        def add(self, n):
+            self._n += n
+            return self
+
+        def again(self):
+            return Chain(self._n)
+
+        def __repr__(self):
+            return f"<chain of {self._n}>"
+
+    names = {"Chain": Chain}
+    adding = Call(1, "Chain.add", "chain.add(_0)", (Arg("n", "2"),), ("chain = Chain(1)",), "chain")
+    seen = observe(adding, names, names, (), 2.0, None)
+    assert seen.after == {"result is chain": "True", "repr(result)": "'<chain of 3>'"}
+    assert render.body(adding, seen, "pytest")[-1] == "assert result is chain"
+    copied = Call(2, "Chain.again", "chain.again()", (), ("chain = Chain(3)",), "chain")
+    assert observe(copied, names, names, (), 2.0, None).after == {"repr(result)": "'<chain of 3>'"}

@@ -38,7 +38,7 @@ from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.arcs import Arcs, current_trace, seems_untraced
 from kodo.jobs.execution.worker.errors import importable_name, origin
 from kodo.jobs.execution.worker.expectation import meets
-from kodo.jobs.execution.worker.facts import facts
+from kodo.jobs.execution.worker.facts import facts, texts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.held_parts import parts
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
@@ -359,7 +359,7 @@ def _write_down(
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
     _shorten(ran)
-    text, wrap, found, ways = _result(ran, space, defined)
+    text, wrap, found, ways = _result(call, ran, space, defined)
     return Observed(
         call.id,
         "value",
@@ -396,9 +396,11 @@ def _shorten(ran: RawResult) -> None:
 
 
 def _result(
-    ran: RawResult, space: dict[str, object], defined: dict[str, object]
+    call: Call, ran: RawResult, space: dict[str, object], defined: dict[str, object]
 ) -> tuple[str, str, dict[str, str], tuple[str, ...]]:
     """The source of a result and how it was read; for a value without source, the facts that can be asserted of it and its uses.
+
+    Where it is the receiver itself, that is the fact, and what it writes of itself: what the call changed is said of the receiver.
 
     Raises:
         Unusable: nothing of it can be asserted.
@@ -410,6 +412,13 @@ def _result(
         kind = type(ran.result).__name__
         is_own = defined.get(kind) is type(ran.result)
         ways = uses(ran.result, defined) if not ran.wrap else ()
+        if call.receiver and ran.result is space.get(call.receiver):
+            return (
+                "",
+                f"{ran.wrap} facts".strip(),
+                {f"result is {call.receiver}": "True"} | texts(ran.result),
+                ways,
+            )
         if not (found or is_own):
             raise Unusable(str(error), ways) from None
         wrap = f"isinstance:{kind}" if is_own else "facts"

@@ -29,8 +29,7 @@ def facts(value: object, defined: Mapping[str, object]) -> dict[str, str]:
         out["type(result).__name__"] = repr(kind.__name__)
     attributes = literal.attributes(value, defined).items()
     out |= {f"result.{name}": text for name, text in list(attributes)[:_MAX_ATTRIBUTES]}
-    with contextlib.suppress(Exception):  # foreign code may raise anything; then there is no such fact
-        out |= _texts(value, kind)
+    out |= texts(value)
     with contextlib.suppress(Exception):  # as above
         if hasattr(kind, "__len__"):
             out["len(result)"] = repr(len(value))  # type: ignore[arg-type] # it has __len__
@@ -39,13 +38,15 @@ def facts(value: object, defined: Mapping[str, object]) -> dict[str, str]:
     return out
 
 
-def _texts(value: object, kind: type) -> dict[str, str]:
-    """The texts that the class writes itself; ``repr`` alone where ``str`` is the same."""
+def texts(value: object) -> dict[str, str]:
+    """The texts that the class of a value writes itself; ``repr`` alone where ``str`` is the same."""
+    kind = type(value)
     out: dict[str, str] = {}
-    if _writes_own(kind, "__repr__") and _is_stable(text := repr(value)):
-        out["repr(result)"] = repr(text)
-    if _writes_own(kind, "__str__") and _is_stable(text := str(value)) and repr(text) not in out.values():
-        out["str(result)"] = repr(text)
+    with contextlib.suppress(Exception):  # foreign code may raise anything; then there is no such fact
+        if _writes_own(kind, "__repr__") and _is_stable(text := repr(value)):
+            out["repr(result)"] = repr(text)
+        if _writes_own(kind, "__str__") and _is_stable(text := str(value)) and repr(text) not in out.values():
+            out["str(result)"] = repr(text)
     return out
 
 
