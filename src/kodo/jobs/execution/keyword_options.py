@@ -8,24 +8,40 @@ from types import MappingProxyType
 
 _MAX_OPTIONS = 12
 _ANY_NAMES = ("a", "b")
-"""Options for a function that takes any."""
+"""Options for a function that takes any; the first one too for one that looks at all names, mostly for those that it does not know."""
 
 
 def options_read(
     node: ast.AST, variable: str, texts: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, ast.expr | None]:
     """Name of an option -> its default, None for none: ``options["x"]``, ``options.get("x", 3)``, ``"x" in options``, and a
-    helper that is given both, ``get_bool(options, "x", True)``. Two of any name where all options are read alike. ``texts``: name, or
+    helper that is given both, ``get_bool(options, "x", True)``. Two of any name where all options are read alike, and one where the
+    others are looked at besides. ``texts``: name, or
     attribute of a class -> the text that it is bound to, which a key may be written by.
     """
     out: dict[str, ast.expr | None] = {}
+    known = set[int]()
     for one in ast.walk(node):
         name, default = _read(_with_texts(one, texts), variable)
+        known |= {id(part) for part in ast.walk(one)} if name else set()
         if name.isidentifier() and (name not in out or default is not None):
             out[name] = default
-    if not out and _is_read(node, variable):
+    if not _is_read(node, variable, known):
+        return dict(list(out.items())[:_MAX_OPTIONS])
+    if not out:
         return dict.fromkeys(_ANY_NAMES)
-    return dict(list(out.items())[:_MAX_OPTIONS])
+    return dict(list(out.items())[: _MAX_OPTIONS - 1]) | {_ANY_NAMES[0]: out.get(_ANY_NAMES[0])}
+
+
+def variables_of_option(node: ast.AST, variable: str, name: str) -> tuple[str, ...]:
+    """The variables that hold an option as it was taken out of ``**options``: what the body does with them tells what it is."""
+    return tuple(
+        target.id
+        for one in ast.walk(node)
+        if isinstance(one, ast.Assign) and _read(one.value, variable)[0] == name
+        for target in one.targets
+        if isinstance(target, ast.Name)
+    )
 
 
 def _with_texts(node: ast.AST, texts: Mapping[str, str]) -> ast.AST:
@@ -45,9 +61,9 @@ def _with_texts(node: ast.AST, texts: Mapping[str, str]) -> ast.AST:
     return node
 
 
-def _is_read(node: ast.AST, variable: str) -> bool:
-    """Whether a body does more with its ``**options`` than to hand them on as options: it loops over them, or copies them."""
-    handed_on = {
+def _is_read(node: ast.AST, variable: str, known: set[int]) -> bool:
+    """Whether a body does more with its ``**options`` than to take ``known`` ones and to hand them on: it loops over them, or copies them."""
+    handed_on = known | {
         id(word.value)
         for one in ast.walk(node)
         if isinstance(one, ast.Call)

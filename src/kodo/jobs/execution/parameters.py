@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kodo.jobs.execution.asked_types import questions
 from kodo.jobs.execution.awaited_calls import awaited_calls
-from kodo.jobs.execution.keyword_options import options_read
+from kodo.jobs.execution.keyword_options import options_read, variables_of_option
 from kodo.jobs.execution.mocks import is_talked_to
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.scope import Scope
@@ -73,7 +73,10 @@ def read_params(
     if arguments.kwarg:
         names = {one.name for one in out} | {arg.arg for arg in plain}
         read = options_read(node, arguments.kwarg.arg, scope.texts)
-        out += [_read_option(name, value) for name, value in read.items() if name not in names]
+        for name, value in read.items():
+            held = variables_of_option(node, arguments.kwarg.arg, name)
+            used = [use for one in held if (use := from_use(one, node.body)) is not None]
+            out += [_read_option(name, value, used)] if name not in names else []
     return tuple(out)
 
 
@@ -123,11 +126,11 @@ def _names(node: ast.AST, name: str) -> bool:
     return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node))
 
 
-def _read_option(name: str, default: ast.expr | None) -> Param:
-    """An option that a body takes out of its ``**options``, as a parameter by keyword."""
-    type_ = (from_value(default) if default is not None else None) or ParamType(
-        "union", (from_name(name), *_FALLBACK_TYPES)
-    )
+def _read_option(name: str, default: ast.expr | None, used: Sequence[ParamType]) -> Param:
+    """An option that a body takes out of its ``**options``, as a parameter by keyword; ``used``: what it is by what is done with it."""
+    is_none = isinstance(default, ast.Constant) and default.value is None
+    known = from_value(default) if default is not None and not (is_none and used) else None
+    type_ = known or ParamType("union", tuple(used) or (from_name(name), *_FALLBACK_TYPES))
     return Param(
         name, type_, typed=False, default=ast.unparse(default or ast.Constant(None)), keyword_only=True
     )

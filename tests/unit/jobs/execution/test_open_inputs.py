@@ -196,3 +196,27 @@ def test_an_optional_parameter_without_a_keyword_is_given(tmp_path):
     made = {call.setup[0] for call in calls}
     assert "bag_ = Bag()" in made or "bag = Bag()" in made
     assert any("Bag((" in one or "Bag([" in one for one in made)
+
+
+UNKNOWN_OPTIONS = """
+def largest(items, **options):
+    for name in options:
+        if name not in ("key", "default"):
+            raise ValueError(name)
+    measure = options.get("key", None)
+    return options["default"] if "default" in options else [measure(one) if measure else one for one in items]
+
+
+def handed_on(items, **options):
+    return sorted(items, key=options.get("key"), **options)
+"""
+
+
+def test_an_option_is_what_the_body_does_with_it_and_others_are_tried_where_all_are_looked_at(tmp_path):
+    """``measure(one)`` says that ``key`` is a function; a name that nothing reads is what the loop over all of them refuses."""
+    (tmp_path / "mod.py").write_text(UNKNOWN_OPTIONS)
+    functions = {one.name: one for one in load(tmp_path / "mod.py").functions}
+    found = {one.name: one.type.kind for one in functions["largest"].params if one.keyword_only}
+    assert list(found) == ["key", "default", "a"]
+    assert [arg.kind for arg in functions["largest"].params[1].type.args] == ["callable"]
+    assert [one.name for one in functions["handed_on"].params] == ["items", "key"]
