@@ -95,6 +95,11 @@ class Trials:
         """Usable call -> the lines of the module that it runs, with its inputs and its setup."""
         return {call.id: _lines(self.seen[call.id]) for call in self.usable}
 
+    @cached_property
+    def ran(self) -> frozenset[int]:
+        """The lines of the module that any usable call runs."""
+        return frozenset().union(*self.lines.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Test:

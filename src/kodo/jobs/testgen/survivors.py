@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.definitions import is_private
 from kodo.jobs.execution.model import Call, Observed
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.worker.operands import Sides
@@ -38,7 +39,7 @@ _MAX_CALLS = 1500
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line with mutants left: the literals in the words of the changes, and the calls to vary, which run it."""
+    """A line with mutants left, or the last one that is run before it: the literals in the words of the changes, and the calls to vary, which run it."""
 
     function: str
     number: int
@@ -54,7 +55,7 @@ class SurvivorSearch:
     generator: CandidateGenerator
 
     def run(self, trials: Trials, kills: Kills) -> tuple[Trials, Kills]:
-        """The trials and kills with those that the search added; ends with the second round that kills nothing new."""
+        """The trials and kills with those that the search added; ends with the second round that kills and reaches nothing new."""
         if self.pipeline.may_begin("more calls for each mutant"):
             kills = _joined(kills, self.pipeline.kills(trials, self._ids(kills), more=True))
         tried = {key(call) for call in trials.calls}
@@ -68,8 +69,9 @@ class SurvivorSearch:
                 break
             found = self.pipeline.attempt(self.generator.from_cases(calls))
             more = self.pipeline.kills(found, self._ids(kills))
+            reached = trials.ran
             trials, kills = trials.joined(found), _joined(kills, more)
-            in_vain += not more
+            in_vain += not more and trials.ran == reached
         return trials, kills
 
     def _ids(self, kills: Mapping[int, frozenset[int]]) -> frozenset[int]:
@@ -85,12 +87,13 @@ class SurvivorSearch:
         for place in left:
             changes.setdefault((place.function, place.line), []).append(place.change)
         out: list[_Line] = []
-        for (name, line), texts in changes.items():
-            reaching = [
-                call
-                for call in trials.usable
-                if line in trials.lines[call.id] and (call.args or call.receiver)
-            ]
+        callers: dict[int, list[Call]] = {}
+        for call in trials.usable:
+            for line in trials.lines[call.id] if call.args or call.receiver else ():
+                callers.setdefault(line, []).append(call)
+        for (name, changed), texts in changes.items():
+            line = self._reached(name, changed, callers)
+            reaching = callers.get(line, [])
             own = [call for call in reaching if call.function == name]
             seeds = spread(own or reaching, trials.seen)
             chosen = seeds[number * _SEEDS :][:_SEEDS] or seeds[:_SEEDS]
@@ -99,10 +102,21 @@ class SurvivorSearch:
                 out.append(_Line(name, line, words, tuple(chosen)))
         return out
 
+    def _reached(self, name: str, line: int, callers: Mapping[int, list[Call]]) -> int:
+        """The line, or where no call runs it the last one of its function before it that some call runs: there they turn away."""
+        function = self.pipeline.worker.module.every_function.get(name)
+        first = function.line if function is not None else line
+        return next((one for one in range(line, first, -1) if one in callers), line)
+
     def _calls(self, lines: list[_Line], trials: Trials, tried: set[Key]) -> list[Call]:
         """New calls for each line in turn, which ``tried`` has from then on."""
         seeds = {call.id: call for line in lines for call in line.seeds}
-        compared = self.pipeline.compared(list(seeds.values()), {line.function for line in lines})
+        helpers = {
+            name for name in self.pipeline.worker.module.every_function if is_private(name.rpartition(".")[2])
+        }
+        compared = self.pipeline.compared(
+            list(seeds.values()), sorted({line.function for line in lines} | helpers)
+        )
         others: dict[str, list[Call]] = {}
         for name in {call.function for call in seeds.values()}:
             others[name] = spread((call for call in trials.usable if call.function == name), trials.seen)

@@ -117,6 +117,42 @@ def test_what_was_compared_is_put_for_what_it_was_compared_with(tmp_path):
     assert {"4242", "4243", "4241"} <= {call.args[0].source for call in found.calls}
 
 
+def test_a_line_that_no_call_runs_is_searched_for_from_the_last_one_before_it(tmp_path):
+    """There the calls turn away; what they compare there, in a private helper too, is what leads on."""
+    pipeline, survivors, first = search(tmp_path)
+    pipeline.places = (MutantPlace(1, "grade", 4, "return 'pass' -> return None"),)
+    module = SOURCE + "\n\ndef _is_known(points):\n    return points in TABLE\n"
+    (tmp_path / "mod.py").write_text(module)
+    pipeline.worker.module = load(tmp_path / "mod.py")
+    asked: list[set[str]] = []
+
+    def compared(calls, functions):
+        asked.append(set(functions))
+        return {call.id: (Sides(9, "73", "4242"),) for call in calls}
+
+    pipeline.compared = compared
+    found, _ = survivors.run(first, {})
+    assert asked[0] == {"grade", "_is_known"}
+    assert "4242" in {call.args[0].source for call in found.calls}
+
+
+def test_a_search_goes_on_while_it_reaches_something_new(tmp_path):
+    """A round that kills nothing but runs a further line is not in vain."""
+    pipeline, survivors, first = search(tmp_path)
+    pipeline.kills = lambda found, only, more=False: (
+        {} if more else pipeline.asked.append((len(found.calls), only)) or {}
+    )
+
+    def attempt(calls):
+        arcs = ((-1, 3), (3, 4)) if not pipeline.asked else ((-1, 3), (3, 5))
+        reached = {call.id: Observed(call.id, "value", "'fail'", arcs=arcs) for call in calls}
+        return Trials(tuple(calls), reached, {}, len(calls), len(calls))
+
+    pipeline.attempt = attempt
+    survivors.run(first, {0: frozenset({0})})
+    assert len(pipeline.asked) == 3
+
+
 def test_where_no_call_runs_the_line_nothing_is_tried(tmp_path):
     """There is nothing to vary."""
     pipeline, survivors, _ = search(tmp_path)
