@@ -58,6 +58,8 @@ class DrawnTypes:
         type_ = widened(self._module, type_, param, function) if self._deep else type_
         type_ = self.of_class(self._as_kind(type_, param, function), param, function) if self._deep else type_
         type_ = self._with_mocks(type_, param, function) if self._mocked else type_
+        if self._deep and not self._mocked and param.asked and not any(class_names(type_)):
+            type_ = ParamType("union", (awaitable(param.awaited), *members(type_)))
         return with_odd(type_, self._odd) if takes_odd(type_, param, function) else type_
 
     def of_class(self, type_: ParamType, param: Param, function: Function) -> ParamType:

@@ -36,6 +36,26 @@ def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = 
         return True
     if any(_computes_with(node, name) for node in nodes):
         return False
+    return _keeps_and_calls(name, nodes, owner) or bool(_NAMES.search(name.lower()))
+
+
+def calls_methods(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = ()) -> bool:
+    """Whether the code calls a method of a parameter, there or where the class keeps it, and computes with it nowhere in the body."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    if any(_computes_with(node, name) for node in nodes):
+        return False
+    is_called = any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == name
+        for node in nodes
+    )
+    return is_called or _keeps_and_calls(name, nodes, owner)
+
+
+def _keeps_and_calls(name: str, nodes: Iterable[ast.AST], owner: Iterable[ast.AST]) -> bool:
+    """Whether a constructor keeps a parameter in an attribute of which the class, whose statements are ``owner``, calls methods."""
     kept = {
         target.attr
         for node in nodes
@@ -43,7 +63,7 @@ def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = 
         for target in node.targets
         if isinstance(target, ast.Attribute)
     }
-    called = any(
+    return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Attribute)
@@ -51,7 +71,6 @@ def is_talked_to(name: str, body: Iterable[ast.AST], owner: Iterable[ast.AST] = 
         for statement in owner
         for node in ast.walk(statement)
     )
-    return called or bool(_NAMES.search(name.lower()))
 
 
 def _computes_with(node: ast.AST, name: str) -> bool:

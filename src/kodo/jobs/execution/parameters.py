@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from kodo.jobs.execution.asked_types import questions
 from kodo.jobs.execution.awaited_calls import awaited_calls
 from kodo.jobs.execution.keyword_options import options_read, variables_of_option
-from kodo.jobs.execution.mocks import is_talked_to
+from kodo.jobs.execution.mocks import calls_methods, is_talked_to
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.scope import Scope
 
@@ -30,7 +30,8 @@ _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamT
 class Param:
     """One parameter. ``typed`` says whether ``type`` comes from an annotation, and so may be relied on; ``annotation`` is its text.
 
-    ``talked_to``: nothing is known of its type, but that it is an object whose methods are called. ``awaited``: its calls that the
+    ``talked_to``: nothing is known of its type, but that it is an object whose methods are called, or by its annotation; ``asked``: the
+    first of these alone, seen in the code. ``awaited``: its calls that the
     code awaits.
     """
 
@@ -44,6 +45,7 @@ class Param:
     annotation: str = ""
     talked_to: bool = False
     awaited: tuple[str, ...] = ()
+    asked: bool = False
 
 
 def read_params(
@@ -147,6 +149,7 @@ def _read_param(
 ) -> Param:
     type_, typed = scope.type_of(arg.annotation)
     talked_to = not typed and type_ is not None and type_.only_none
+    asked = False
     if type_ is None and default is not None:
         type_ = from_value(default)
     if type_ == ANY:  # the annotation leaves it open, the name or the body may not
@@ -156,7 +159,10 @@ def _read_param(
     if type_ is None:
         guess = from_use(arg.arg, body) or from_name(arg.arg)
         sure = guess.kind == "callable"  # what is called can be nothing else
-        talked_to = guess == ANY and (arg.annotation is not None or is_talked_to(arg.arg, body, owner))
+        asked = guess == ANY and calls_methods(arg.arg, body, owner)
+        talked_to = guess == ANY and (
+            arg.annotation is not None or asked or is_talked_to(arg.arg, body, owner)
+        )
         others = () if sure else tuple(other for other in _FALLBACK_TYPES if other != guess)
         type_ = ParamType("union", (guess, *others))
     return Param(
@@ -168,4 +174,5 @@ def _read_param(
         annotation=ast.unparse(arg.annotation) if arg.annotation else "",
         talked_to=talked_to,
         awaited=awaited_calls(arg.arg, body, owner),
+        asked=asked,
     )

@@ -341,7 +341,11 @@ class Values:
     def _taken(self, param: Param, *, plain: bool) -> ParamType:
         """What a constructor is given for a parameter: for an object to talk to that is not known how to make, a mock."""
         if self.mocked is None:
-            return param.type
+            return (
+                mocks.awaitable(param.awaited)
+                if self.deep and param.asked and (plain or self.rng.random() < _MOCKED)
+                else param.type
+            )
         name = param.type.text if param.type.kind == "class" else ""
         is_sure = plain and name not in self.instances  # a known instance may still raise in this version
         if name in self.mocked and (is_sure or self.rng.random() < _MOCKED):

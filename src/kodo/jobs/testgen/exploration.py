@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kodo.jobs.execution.call_names import CallNames
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.follow_ups import follow_ups
@@ -32,6 +33,8 @@ _MAX_CALLS = 2500
 _FOLLOWED, _FOLLOW_UPS, _DEPTH = 6, 5, 2
 """Results of one function that are used, calls of each use, and how often the result of a use is used again."""
 _MAX_NEIGHBOURS = 90
+_MAX_FED, _MAKER_SECONDS = 800, 3.0
+"""Calls with results of others, and the time for the package's functions that make some."""
 _ENTERED = 40
 """Rows of arguments of one function that are tried of those it was given inside calls."""
 
@@ -55,7 +58,7 @@ class CallExploration:
         if is_left and self.pipeline.may_begin("calls of the package's other functions"):
             trials = trials.joined(self._of_package())
             trials = self._entered(trials)
-        if self.pipeline.may_begin("calls with the results of others"):
+        if is_left and self.pipeline.may_begin("calls with the results of others"):
             trials = trials.joined(self._fed(trials))
         left = options.rounds if is_left else 0
         for _ in range(_MAX_ROUNDS if is_left else 0):
@@ -110,13 +113,16 @@ class CallExploration:
         return probes.joined(self.pipeline.attempt(calls)) if calls else probes
 
     def _fed(self, trials: Trials) -> Trials:
-        """Trials of the functions with what the others, and those of the package, gave."""
+        """Trials of the functions that are open with what the others, and those of the package, gave."""
         known = {key(call) for call in trials.calls}
-        made = self.generator.from_cases(self.package.makers())
-        seen = trials.seen | self.pipeline.observe(made)
+        left = open_functions(self._functions, _arcs(trials))
+        names = [name for name in self.pipeline.names if name in left]
+        names_apart = CallNames(self.pipeline.worker.module)
+        made = self.generator.from_cases(replace(self.package, names=names_apart).makers())
+        seen = trials.seen | self.pipeline.observe_apart(made, names_apart.imported, _MAKER_SECONDS)
         usable = (*trials.usable, *(call for call in made if call.id in seen))
-        calls = [call for call in fed(self.pipeline.names, usable, seen) if key(call) not in known]
-        calls = calls[:: max(1, -(-len(calls) // _MAX_CALLS))]
+        calls = [call for call in fed(names, usable, seen) if key(call) not in known]
+        calls = calls[:: max(1, -(-len(calls) // _MAX_FED))]
         return self.pipeline.attempt(self.generator.from_cases(calls))
 
     def _entered(self, trials: Trials) -> Trials:

@@ -5,6 +5,7 @@ nothing that was not computed from the module, the options and the answers of th
 """
 
 import ast
+import math
 import re
 import time
 from collections import Counter
@@ -231,14 +232,31 @@ class Pipeline:
         """What each call did, once, and the objects that its result holds."""
         return self._observe(calls, backwards=False, parts=True)
 
-    def _observe(self, calls: Sequence[Call], *, backwards: bool, parts: bool = False) -> dict[int, Observed]:
+    def observe_apart(
+        self, calls: Sequence[Call], names: Mapping[str, str], seconds: float
+    ) -> dict[int, Observed]:
+        """What each call did, once, that uses ``names`` (name -> module) which no test will; of as many as ``seconds`` are enough for."""
+        worker = replace(self.worker, names=names)
+        return self._observe(calls, backwards=False, seconds=seconds, worker=worker)
+
+    def _observe(
+        self,
+        calls: Sequence[Call],
+        *,
+        backwards: bool,
+        parts: bool = False,
+        seconds: float = math.inf,
+        worker: Worker | None = None,
+    ) -> dict[int, Observed]:
         if not calls:
             return {}
         budget = 60 + len(self.functions) * self.options.call_seconds * 10
         budget = min(budget, max(_LEAST, self._left(_SEARCH) / (1 if backwards else 2)))  # half for each pass
+        budget = min(budget, seconds)
+        worker = worker or self.worker
         jobs = [
             Observe(
-                self.worker.where,
+                worker.where,
                 part,
                 self.invariants,
                 self.options.call_seconds,
@@ -250,7 +268,7 @@ class Pipeline:
             )
             for part in halves_of_calls(calls)
         ]
-        answers = side_by_side(partial(self.worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
+        answers = side_by_side(partial(worker.ask, seconds=budget, seed=2 if backwards else 1), jobs)
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
     def kills(

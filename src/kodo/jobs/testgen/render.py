@@ -61,7 +61,7 @@ def variable(placeholder: str, call: Call) -> str:
 
 def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     """The statements that make the call and assert what it did."""
-    kept = sorted({found.group() for name in seen.after if (found := _PLACEHOLDER.match(name))})
+    kept = sorted({found for name in seen.after for found in _PLACEHOLDER.findall(name)})
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += setup(call, {name: variable(name, call) for name in kept})
     expression = fill(call.expression, call, kept)
@@ -109,7 +109,12 @@ def _returning(expression: str, seen: Observed, after: Sequence[str], framework:
     by_facts = bool(kind) or seen.wrap.endswith("facts")
     if not (seen.output or after or by_facts):
         return [_equals(expression, seen.text, framework)]
-    if by_facts and not (kind or seen.output) and len(seen.after) == 1:
+    if (
+        by_facts
+        and not (kind or seen.output)
+        and len(seen.after) == 1
+        and not any(map(_PLACEHOLDER.search, seen.after))
+    ):
         ((fact, text),) = seen.after.items()
         return [_equals(substitute(fact, {"result": expression}), text, framework)]
     checks = [] if by_facts or seen.text == "None" else [_equals("result", seen.text, framework)]

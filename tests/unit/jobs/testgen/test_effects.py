@@ -271,3 +271,64 @@ def test_a_result_that_is_the_receiver_is_asserted_by_identity():
     assert render.body(adding, seen, "pytest")[-1] == "assert result is chain"
     copied = Call(2, "Chain.again", "chain.again()", (), ("chain = Chain(3)",), "chain")
     assert observe(copied, names, names, (), 2.0, None).after == {"repr(result)": "'<chain of 3>'"}
+
+
+class _Sender:
+    """Talks to what it is given."""
+
+    def __init__(self, out):
+        self.out = out
+
+    def send(self, data):
+        """Doc."""
+        self.out.write(data * 2)
+        return self.out.flush()
+
+
+def test_what_a_mock_was_told_is_asserted_as_source_and_its_answer_by_where_it_comes_from():
+    """What the setup told it is in the list, as it is when the test runs; an attribute of a mock says nothing."""
+    setup = ("sender = Sender(mock.MagicMock())", "sender.send('a')")
+    call = Call(1, "Sender.send", "sender.send(_0)", (Arg("data", "'b'"),), setup, "sender")
+    names = {"Sender": _Sender}
+    seen = observe(call, names, names, (), 2.0, None)
+    told = "[mock.call.write('aa'), mock.call.flush(), mock.call.write('bb'), mock.call.flush()]"
+    assert seen.after == {
+        "sender.out.mock_calls": told,
+        "result is sender.out.flush.return_value": "True",
+    }
+    lines = render.body(call, seen, "pytest")
+    assert f"assert sender.out.mock_calls == {told}" in lines
+    exec("from unittest import mock\n" + "\n".join(lines), {"Sender": _Sender})
+
+
+def test_a_call_with_a_value_without_source_is_not_asserted():
+    """Nor one of an operator of the mock."""
+
+    def f(out):
+        out.write(object())
+
+    def g(out):
+        out.write(1)
+        return len(out)
+
+    names = {"f": f, "g": g}
+    given = (Arg("out", "mock.MagicMock()"),)
+    assert observe(Call(1, "f", "f(_0)", given), names, names, (), 2.0, None).after == {}
+    assert observe(Call(2, "g", "g(_0)", given), names, names, (), 2.0, None).after == {}
+
+
+def test_an_object_whose_methods_are_called_is_a_mock_and_a_text_is_none(tmp_path):
+    """What strings, lists and dicts have too is no sign of such an object."""
+    (tmp_path / "mod.py").write_text(
+        "class Sender:\n"
+        "    def __init__(self, out): self.out = out\n"
+        "    def send(self, data): self.out.submit(data)\n\n"
+        "def announce(listener): listener.notify('x')\n\n"
+        "def tidy(text): return text.strip()\n"
+    )
+    found = load(tmp_path / "mod.py")
+    generator = CandidateGenerator(found, 0, deep=True)
+    made = {one.qualname: generator.calls(one, 40) for one in found.functions}
+    assert any("MagicMock" in line for call in made["Sender.send"] for line in call.setup)
+    assert any("MagicMock" in arg.source for call in made["announce"] for arg in call.args)
+    assert not any("MagicMock" in arg.source for call in made["tidy"] for arg in call.args)

@@ -291,7 +291,7 @@ def test_a_module_of_a_namespace_package_is_imported_by_its_whole_name(tmp_path)
         ("return [(k, v) for k, v in options.items()]", ["a", "b"]),
         ("return dict(options)", ["a", "b"]),
         ("return g(**options)", []),
-        ("return options['size'], options.items()", ["size"]),
+        ("return options['size'], options.items()", ["size", "a"]),
     ],
 )
 def test_options_of_any_name_are_given_where_they_are_read(tmp_path, body, names):
@@ -332,7 +332,11 @@ def f(**options):
     return options.pop(SIZE, 3), options.get(LIMIT)
 """
     one = function(tmp_path, code, "f")
-    assert [(param.name, param.default) for param in one.params] == [("reason", "None"), ("size", "3")]
+    assert [(param.name, param.default) for param in one.params] == [
+        ("reason", "None"),
+        ("size", "3"),
+        ("a", "None"),
+    ]
 
 
 @pytest.mark.parametrize(

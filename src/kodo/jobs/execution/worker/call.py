@@ -42,7 +42,7 @@ from kodo.jobs.execution.worker.facts import facts, texts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.held_parts import parts
 from kodo.jobs.execution.worker.load import TooLong, cpu_limit, time_limit
-from kodo.jobs.execution.worker.mock_calls import forget, mock_calls
+from kodo.jobs.execution.worker.mock_calls import answer, forget, is_mock, mock_calls, recorded
 from kodo.jobs.execution.worker.raw_result import RawResult
 from kodo.jobs.execution.worker.result_uses import uses
 
@@ -92,7 +92,17 @@ def _observe(
     before = _files_here()
     try:
         is_asked = call.expect is not None or bool(invariants)
-        ran = run_call(call, space, defined, seconds, arcs, originals=is_asked, parts=True, limit=cpu_limit)
+        ran = run_call(
+            call,
+            space,
+            defined,
+            seconds,
+            arcs,
+            originals=is_asked,
+            parts=True,
+            as_source=True,
+            limit=cpu_limit,
+        )
         spent = time.perf_counter() - started
         if left := _files_here() - before:
             _clear(map(Path, left))
@@ -120,10 +130,12 @@ def run_call(
     originals: bool = True,
     parts: bool = False,
     in_loop: bool = False,
+    as_source: bool = False,
     limit: Callable[[float], contextlib.AbstractContextManager[None]] = time_limit,
 ) -> RawResult:
     """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were;
     ``parts``: read the iterators in a tuple that is returned; ``in_loop``: make it all in a running event loop where it needs one;
+    ``as_source``: mocks keep what the setup told them, as they do in a test;
     ``limit``: the clock that ``seconds`` are of.
 
     Raises:
@@ -139,10 +151,11 @@ def run_call(
             with arcs.preparing() if arcs is not None else contextlib.nullcontext():
                 _make_arguments(call, space, ran, originals=originals)
                 _set_up(call, space, ran)
-            forget(call, space)
+            if not as_source:
+                forget(call, space)
             output.seek(0)
             output.truncate()
-            ran.before = state(call, space, defined)
+            ran.before = state(call, space, defined, as_source=as_source)
             ran.has_begun = True
             sys.settrace(arcs if arcs is not None else previous)
             return eval(_code(call.expression, "eval"), space)  # noqa: S307 - in the sandbox; running it is the point
@@ -150,7 +163,8 @@ def run_call(
         previous = current_trace()
         try:
             try:
-                ran.result = _read(begin(), ran, parts=parts)
+                result = begin()
+                ran.result = result if as_source and is_mock(result) else _read(result, ran, parts=parts)
             except RuntimeError as error:
                 if not (in_loop and _lacks_loop(error)):
                     raise
@@ -271,8 +285,13 @@ def _set_up(call: Call, space: dict[str, object], ran: RawResult) -> None:
             ran.skipped.append(at)
 
 
-def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
-    """Source of what a call may change: mutable arguments, files in memory, and the receiver's public attributes, length and items."""
+def state(
+    call: Call, space: dict[str, object], defined: dict[str, object], *, as_source: bool = False
+) -> dict[str, str]:
+    """Source of what a call may change: mutable arguments, files in memory, and the receiver's public attributes, length and items.
+
+    What mocks recorded is a text, with ``as_source`` the source of all of it.
+    """
     out: dict[str, str] = {}
     for at in range(len(call.args)):
         value = space[f"_{at}"]
@@ -283,7 +302,7 @@ def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> d
             out[f"_{at}.getvalue()"] = repr(value.getvalue())
     if isinstance(folder := space.get("tmp_path"), Path):
         out |= written_files(folder)
-    out |= mock_calls(call, space)
+    out |= recorded(call, space, defined) if as_source else mock_calls(call, space)
     receiver = space.get(call.receiver) if call.receiver else None
     if receiver is not None:
         for name, text in literal.attributes(receiver, defined).items():
@@ -329,7 +348,7 @@ def _write_down(
     arcs: Arcs | None,
     spent: float,
 ) -> Observed:
-    after = state(call, space, defined)
+    after = state(call, space, defined, as_source=True)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     changed |= _set_property(call, space, defined)
     filename = arcs.filename if arcs else ""
@@ -408,6 +427,10 @@ def _result(
     try:
         text = _source(ran.result, space, defined)
     except literal.NoSource as error:
+        if is_mock(ran.result):
+            if place := answer(ran.result, call, space):
+                return "", f"{ran.wrap} facts".strip(), {f"result is {place}": "True"}, ()
+            raise Unusable("its result is a mock") from None
         found = facts(ran.result, defined)
         kind = type(ran.result).__name__
         is_own = defined.get(kind) is type(ran.result)
