@@ -11,9 +11,9 @@ from functools import lru_cache
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.param_types import ParamType
 from kodo.jobs.execution.parameters import Param
-from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.value_sources import EACH
 from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.worker.literal_value import is_literal, literal_value
 
 _PLACE = re.compile(r"\b_\d+$")
 _EACH_GENERATOR = f"async def {EACH}(values):\n    for value in values:\n        yield value"
@@ -116,7 +116,7 @@ def with_words(args: Sequence[Arg], words: Iterable[object]) -> Iterator[tuple[A
         if type(word) in (int, float):
             sources = [repr(word + step) for step in (0, 1, -1)]  # type: ignore[operator] # it is a number
         for at, arg in enumerate(args):
-            if is_literal(arg.source) and type(ast.literal_eval(arg.source)) is type(word):
+            if is_literal(arg.source) and type(literal_value(arg.source)) is type(word):
                 for source in sources:
                     yield (*args[:at], Arg(arg.name, source), *args[at + 1 :])
 

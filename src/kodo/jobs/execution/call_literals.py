@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.stated_facts import is_literal
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _MAX_LITERALS = 12
 _MAX_CONTAINER = 3000

@@ -38,15 +38,11 @@ from kodo.jobs.execution.placed_items import placed_items
 from kodo.jobs.execution.reached_code import constructor, reached_functions, reached_shapes, reached_words
 from kodo.jobs.execution.receivers import Receivers, is_optional
 from kodo.jobs.execution.regex_texts import regex_texts
-from kodo.jobs.execution.stated_facts import (
-    MAX_INSTANCES,
-    constants,
-    documented_instances,
-    is_literal,
-)
+from kodo.jobs.execution.stated_facts import MAX_INSTANCES, constants, documented_instances
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
 from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _MAX_MAKERS = 6
 _NEAR_LISTS = 4

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.parameters import FunctionNode
-from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import TargetModule
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _CALL_DEPTH = 2
 _MAX_INHERITING = 4

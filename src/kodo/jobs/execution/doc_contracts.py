@@ -22,6 +22,7 @@ from kodo.jobs.execution.doc_conditions import NUMBER_WORDS, satisfying
 from kodo.jobs.execution.doc_properties import NUMBER, read_properties
 from kodo.jobs.execution.model import Expectation
 from kodo.jobs.execution.parameters import Param
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ def _wanted(one: doctest.Example, quote: str) -> Expectation:
     want = one.want.strip()
     quote = f"{quote} -> {want}"
     try:
-        ast.literal_eval(want)
-    except (ValueError, TypeError, SyntaxError):
+        literal_value(want)
+    except NoLiteral:
         return Expectation("shows", want, "example", quote)
     prints = re.search(r"\bp?print\(", one.source)  # then the text is what is printed, and the result is None
     loose = prints or doctest.ELLIPSIS in one.options or doctest.NORMALIZE_WHITESPACE in one.options
@@ -180,8 +181,8 @@ def _is_literal_call(text: str) -> bool:
         if not isinstance(call, ast.Call):
             return False
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
-            ast.literal_eval(argument)
-    except (ValueError, TypeError, SyntaxError):
+            literal_value(argument)
+    except (SyntaxError, NoLiteral):
         return False
     return True
 
@@ -192,8 +193,8 @@ def _leading_literal(text: str) -> str | None:
         if text[end - 1] == "," or (end < len(text) and text[end] not in " `.,;)#"):
             continue
         try:
-            ast.literal_eval(text[:end].strip().rstrip("`"))
-        except (ValueError, TypeError, SyntaxError):
+            literal_value(text[:end].strip().rstrip("`"))
+        except NoLiteral:
             continue
         return text[:end].strip().rstrip("`")
     return None

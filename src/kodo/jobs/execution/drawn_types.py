@@ -17,9 +17,9 @@ from kodo.jobs.execution.operators import TAKES_LIKE
 from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.reached_code import reached_functions
-from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.types_as_values import KIND, is_kind, works_on_types
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _MOSTLY_INSTANCES = (
     4  # instances of a class that a parameter seems to be of, to one value of each guessed type

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kodo.jobs.execution.stated_facts import MAX_INSTANCES, is_literal
+from kodo.jobs.execution.stated_facts import MAX_INSTANCES
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _MAX_SOURCE = 400
 _MAX_DEPTH = 6

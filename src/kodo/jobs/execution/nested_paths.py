@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from kodo.jobs.execution.model import Arg
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 Keys = tuple[object, ...]
 _TAKEN, _WRONG = 0.5, 0.15
@@ -64,8 +65,8 @@ def _literals(source: str) -> list[object]:
         node = left.pop()
         if isinstance(node, ast.Dict | ast.List):
             try:
-                out.append(ast.literal_eval(node))
-            except (ValueError, TypeError):
+                out.append(literal_value(node))
+            except NoLiteral:
                 left += ast.iter_child_nodes(node)
         else:
             left += ast.iter_child_nodes(node)

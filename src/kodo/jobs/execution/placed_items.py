@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
+from kodo.jobs.execution.worker.literal_value import literal_value
+
 _MAX_PLACE, _MAX_WITNESSES, _MAX_NEAR = 600, 24, 10
 _MIN_LENGTH = 16
 Placed = dict[int, object]
@@ -57,8 +59,10 @@ def _items(node: ast.expr) -> Iterator[object]:
             yield from _items(one)
     elif isinstance(node, ast.Call) and node.args:  # bytearray([0x89, 0x50])
         try:
-            yield bytes(ast.literal_eval(node.args[0]))
-        except (ValueError, TypeError, SyntaxError):
+            value = literal_value(node.args[0])
+            if isinstance(value, list | tuple):
+                yield bytes(value)
+        except (ValueError, TypeError):  # no literal, or its items are no bytes
             return
     elif isinstance(node, ast.Constant) and isinstance(node.value, int | str | bytes):
         yield node.value
@@ -68,7 +72,7 @@ def _at(place: ast.expr, item: object) -> Placed:
     """The items that a comparison of one place, or of a slice, asks for."""
     if isinstance(place, ast.Slice):
         start = (
-            ast.literal_eval(place.lower)
+            literal_value(place.lower)
             if isinstance(place.lower, ast.Constant)
             else 0
             if place.lower is None

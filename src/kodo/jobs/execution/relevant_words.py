@@ -13,6 +13,7 @@ from kodo.jobs.execution.regex_texts import matching, regex_texts
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.text_shapes import text_shapes
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 _MAX_TEXTS = 80
 _MAX_LENGTH = 60
@@ -94,8 +95,8 @@ def _matching_changed(lines: str) -> list[str]:
     values: dict[str, None] = {}
     for source in _LITERAL.findall(lines):
         try:
-            value = ast.literal_eval(source)
-        except (ValueError, SyntaxError):
+            value = literal_value(source)
+        except NoLiteral:
             continue
         text = value.decode("latin-1") if isinstance(value, bytes) else value
         if isinstance(text, str) and _OPERATOR.search(text):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from kodo.jobs.execution.stated_facts import is_literal
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _MAX_SOURCE = 200
 _MAX_VALUES = 8

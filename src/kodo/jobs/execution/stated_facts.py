@@ -14,6 +14,7 @@ from kodo.jobs.execution.operators import GIVES_OTHER
 from kodo.jobs.execution.param_types import ParamType
 from kodo.jobs.execution.parameters import Param
 from kodo.jobs.execution.target import TargetModule
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
@@ -124,12 +125,3 @@ def _is_wrapped(function: Function) -> bool:
         ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in function.node.decorator_list
     )
     return any(name.rpartition(".")[2] not in _PLAIN_DECORATORS for name in names)
-
-
-def is_literal(source: str) -> bool:
-    """Whether source text is a literal; a sentinel or another default that the module names is not."""
-    try:
-        ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
-        return False
-    return True

@@ -3,7 +3,6 @@
 Deterministic: the same random generator gives the same values. Knows nothing of functions or calls.
 """
 
-import ast
 import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from kodo.jobs.execution.value_sources import (
     tuple_source,
 )
 from kodo.jobs.execution.value_tables import EDGES, PLAIN
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
@@ -370,8 +370,8 @@ class Values:
     def near(self, source: str) -> list[str]:
         """Neighbours of a literal: the same value a little changed. Empty if the value is not a literal."""
         try:
-            value = ast.literal_eval(source)
-        except (ValueError, TypeError, SyntaxError):
+            value = literal_value(source)
+        except NoLiteral:
             return []
         return list(dict.fromkeys(repr(one) for one in self.neighbours(value, 0) if _same_kind(one, value)))
 
@@ -386,8 +386,8 @@ class Values:
         """A few open values of any kind; those whose source is no literal are left out."""
         out: list[object] = []
         for _ in range(_KINDS):
-            with contextlib.suppress(ValueError, TypeError, SyntaxError):
-                out.append(ast.literal_eval(self.random(ANY, 1)))
+            with contextlib.suppress(NoLiteral):
+                out.append(literal_value(self.random(ANY, 1)))
         return out
 
     def _short_texts(self) -> list[str]:

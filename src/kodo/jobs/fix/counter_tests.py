@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kodo.jobs.execution.worker.literal_value import is_literal
 from kodo.jobs.fix.reproduction import Reproduction, matching
 from kodo.jobs.review.languages import is_test
 
@@ -220,14 +221,6 @@ def _stranger(_expected: ast.expr) -> ast.expr:
     return ast.Call(ast.Name("object", ast.Load()), [], [])
 
 
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
-        return False
-    return True
-
-
 def _turned(test: ast.expr, other: Callable[[ast.expr], ast.expr]) -> ast.expr:
     """An expression that is false where the given one is true."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
@@ -239,7 +232,7 @@ def _turned(test: ast.expr, other: Callable[[ast.expr], ast.expr]) -> ast.expr:
                 test.left = _stranger(test.left)
                 return test
         else:
-            if len(test.ops) == 1 and _is_literal(test.left) and not _is_literal(test.comparators[0]):
+            if len(test.ops) == 1 and is_literal(test.left) and not is_literal(test.comparators[0]):
                 test.left = other(test.left)
             else:
                 test.comparators[-1] = other(test.comparators[-1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.literal_value import is_literal
 from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.fix.counter_tests import CounterTests
@@ -187,21 +188,13 @@ def _checks(mark: str, seen: Outcome) -> Iterator[str]:
     yield f"assert type(seen_{mark}).__module__ + '.' + type(seen_{mark}).__qualname__ == {kind!r}"
     for part, text in seen.parts.items():
         name = part.removeprefix("result.")
-        if name != part and name.isidentifier() and _is_literal(text) and not _has_place(text):
+        if name != part and name.isidentifier() and is_literal(text) and not _has_place(text):
             yield f"same_{mark}(seen_{mark}.{name}, {text!r})"
 
 
 def _has_place(source: str) -> bool:
     """Whether a text had the folder of a version or of a call in it, which is another one under pytest."""
     return "<project>" in source or "<tmp>" in source
-
-
-def _is_literal(source: str) -> bool:
-    try:
-        ast.literal_eval(source)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
 
 
 def _shown(call: Call) -> str:

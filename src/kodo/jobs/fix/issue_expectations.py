@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from kodo.jobs.execution.worker.literal_value import is_literal, literal_value
+
 _FILLER = re.compile(r" |:|,|\b(?:exactly|the|an?|value|string|list|text|number|of|to)\b")
 _CUE = re.compile(
     r"(?:should|must|ought to|shall|has to|needs to) (?:be|return|give|yield|equal|print|become|produce|evaluate to|result in)"
@@ -50,8 +52,8 @@ def _unsaid_check(check: ast.expr, said: str) -> Iterator[str]:
                     yield from _unsaid_check(value, said)
             yield from _unsaid_check(values[-1], said)
         case ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[right]):
-            seen, expected = (right, left) if _is_value(left) and not _is_value(right) else (left, right)
-            if not _is_value(expected) or not _expects(_folded(ast.unparse(seen)), expected, said):
+            seen, expected = (right, left) if is_literal(left) and not is_literal(right) else (left, right)
+            if not is_literal(expected) or not _expects(_folded(ast.unparse(seen)), expected, said):
                 yield ast.unparse(check)
         case ast.UnaryOp(op=ast.Not(), operand=operand) if isinstance(operand, ast.Call):
             if _folded(ast.unparse(operand)) not in said:
@@ -92,7 +94,7 @@ def _ends(text: str, expected: ast.expr) -> Iterator[int]:
 
 def _begins(text: str, expected: ast.expr) -> bool:
     """Whether a text begins with the value: a number of the same size, or the same source, or the text without quotes."""
-    value = ast.literal_eval(expected)
+    value = literal_value(expected)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = _NUMBER.match(text)
         return number is not None and float(number.group().rstrip(".")) == value
@@ -106,18 +108,10 @@ def _begins(text: str, expected: ast.expr) -> bool:
 def _forms(expected: ast.expr) -> list[str]:
     """How a value may be written, folded."""
     forms = [_folded(ast.unparse(expected))]
-    value = ast.literal_eval(expected)
+    value = literal_value(expected)
     if isinstance(value, str) and value.strip():
         forms.append(_folded(value))
     return forms
-
-
-def _is_value(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
-        return False
-    return True
 
 
 def _checks(tree: ast.Module) -> Iterator[ast.expr]:

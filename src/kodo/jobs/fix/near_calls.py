@@ -16,6 +16,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 MAX_NEAR = 90
 _LARGE = 2**53
@@ -202,6 +203,6 @@ def _shifted(text: str, by: int) -> str:
 
 def _value(source: str) -> object:
     try:
-        return copy.copy(ast.literal_eval(source))
-    except (ValueError, SyntaxError):
+        return copy.copy(literal_value(source))
+    except NoLiteral:
         return None

@@ -6,10 +6,11 @@ the values, or two of them together. Pure: the sources of values in, yes or no o
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Protocol, TypeGuard
+
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 FEW = 4
 """Calls that are changed, and as many that are left, without which nothing can be said."""
@@ -228,6 +229,6 @@ def _numbers(value: object) -> Sequence[float]:
 
 def _read(source: str) -> object:
     try:
-        return ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return literal_value(source)
+    except NoLiteral:
         return source

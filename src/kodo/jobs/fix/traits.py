@@ -14,6 +14,8 @@ from itertools import combinations, pairwise
 from operator import xor
 from typing import TypeGuard
 
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
+
 _MAX_PLACES = 12
 _LARGE = 1e300
 Trait = Callable[[str], Hashable]
@@ -24,8 +26,8 @@ Relation = Callable[[Sequence[float]], tuple[float, ...] | None]
 
 def _value(source: str) -> object:
     try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return literal_value(source)
+    except NoLiteral:
         return None
 
 

@@ -6,7 +6,6 @@ project tells the one before from the one with the patch. What the version befor
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from kodo.jobs.execution.sandboxed import run_worker
 from kodo.jobs.execution.worker.apart import Apart, ApartAnswer, SeededOutcome
 from kodo.jobs.execution.worker.difference import common, tells
 from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.sandbox import Sandbox
 
@@ -94,8 +94,8 @@ def _are_alike(one: Outcome, other: Outcome) -> bool:
     if not tells(*common(one, other)):
         return True
     try:
-        return bool(ast.literal_eval(one.parts["result"]) == ast.literal_eval(other.parts["result"]))
-    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return bool(literal_value(one.parts["result"]) == literal_value(other.parts["result"]))
+    except (KeyError, NoLiteral):
         return False
 
 

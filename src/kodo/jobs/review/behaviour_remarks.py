@@ -18,6 +18,7 @@ from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.difference import Difference, Worth, rank, worth
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.smaller import is_odd, size
 from kodo.jobs.report.model import EvidenceKind, Severity
@@ -330,16 +331,16 @@ def _against_annotation(before: Outcome, after: Outcome, function: Function) -> 
 
 def _kind(source: str) -> str:
     try:
-        value = ast.literal_eval(source)
-    except (ValueError, SyntaxError):
+        value = literal_value(source)
+    except NoLiteral:
         return ""
     return "None" if value is None else type(value).__name__
 
 
 def _value(source: str) -> object:
     try:
-        return ("value", ast.literal_eval(source))
-    except (ValueError, SyntaxError):
+        return ("value", literal_value(source))
+    except NoLiteral:
         return None
 
 

@@ -18,6 +18,7 @@ from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
 from kodo.jobs.execution.operators import statement
 from kodo.jobs.execution.worker.call import FIRST_ITEMS
 from kodo.jobs.execution.worker.fixtures import FIXTURES, MOCK
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.load import LIBRARY, module_names
 from kodo.jobs.testgen.model import Framework
 
@@ -237,8 +238,8 @@ def _word(source: str) -> str:
     if source in known:
         return known[source]
     try:
-        value = ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
+        value = literal_value(source)
+    except NoLiteral:
         return re.sub(r"\W+", "_", source).strip("_").lower()[:16]
     if isinstance(value, bool):
         return str(value).lower()

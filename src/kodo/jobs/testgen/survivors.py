@@ -7,7 +7,6 @@ do the same.
 
 from __future__ import annotations
 
-import ast
 import random
 import re
 from collections import deque
@@ -19,6 +18,7 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.definitions import is_private
 from kodo.jobs.execution.model import Call, Observed
 from kodo.jobs.execution.stated_facts import constants
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.model import MutantPlace
@@ -175,6 +175,6 @@ def _words(change: str) -> Iterator[object]:
     """The literals in the words of a change."""
     for text in re.findall(r"b?'[^']*'|(?<![\w.])-?\d+(?:\.\d+)?", change):
         try:
-            yield ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+            yield literal_value(text)
+        except NoLiteral:
             continue

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Arg, Basis, Call, Observed
 from kodo.jobs.execution.operators import statement
+from kodo.jobs.execution.worker.literal_value import is_literal
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.render import RenderedTest
 
@@ -93,7 +94,7 @@ def _abstract(call: Call, names: Sequence[str]) -> Call:
     if ast.unparse(tree.func) != call.function or any(word.arg is None for word in tree.keywords):
         return call
     given = [*tree.args, *(word.value for word in tree.keywords)]
-    if len(tree.args) > len(names) or not all(map(_is_literal, given)):
+    if len(tree.args) > len(names) or not all(map(is_literal, given)):
         return call
     labels = [*names[: len(tree.args)], *(word.arg or "" for word in tree.keywords)]
     marks = [f"_{at}" for at in range(len(tree.args))]
@@ -105,14 +106,6 @@ def _abstract(call: Call, names: Sequence[str]) -> Call:
 def replace_call(call: Call, expression: str, args: tuple[Arg, ...]) -> Call:
     """The call with another expression and arguments."""
     return Call(call.id, call.function, expression, args, call.setup, call.receiver, call.origin, call.expect)
-
-
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
-        return False
-    return True
 
 
 def _key(case: Case) -> tuple[object, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from kodo.jobs.execution.worker.both_versions import Compared
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, ModuleLocation
 from kodo.jobs.execution.worker.operand_variation import Matches, matched, nearest_first, replaced
-from kodo.jobs.execution.worker.operands import Sides
+from kodo.jobs.execution.worker.operands import Sides, source_of
 from kodo.jobs.execution.worker.smaller import smaller_calls
 from kodo.jobs.execution.worker.variation import Variations
 
@@ -54,6 +55,18 @@ def test_a_date_gives_way_to_a_date() -> None:
     call = Call(1, "f", "f(_0)", (Arg("day", "datetime.date(2024, 3, 15)"),))
     pair = Sides(3, "datetime.date(2024, 3, 15)", "datetime.date(2024, 4, 1)")
     assert [one.args[0].source for one in matched(call, [pair])] == ["datetime.date(2024, 4, 1)"]
+
+
+def test_an_operand_without_a_source_is_no_end_of_the_search() -> None:
+    """A time in a zone of its own is written as nothing; what is no expression stands for itself."""
+
+    class Zone(datetime.tzinfo):
+        """As those of pytz are."""
+
+    assert source_of(datetime.datetime(2002, 10, 27, tzinfo=Zone())) == ""
+    assert source_of(datetime.datetime(2002, 10, 27, tzinfo=datetime.UTC)) != ""
+    call = Call(1, "f", "f(_0)", (Arg("day", "3"),))
+    assert list(matched(call, [Sides(3, "<Zone 'A'>", "<Zone 'B'>")])) == []
 
 
 def test_the_surest_come_first_and_none_is_the_call_itself() -> None:

@@ -190,6 +190,11 @@ CASES: list[tuple[str, str, str]] = [
         "def f(retries=3):\n    '''Try.\n\n    retries: how often; default 3\n    '''\n",
     ),
     (
+        "default-against-docstring",
+        "def f(mode=5):\n    '''Try.\n\n    mode: bits; default 3\n    '''\n",
+        "def f(mode=7):\n    '''Try.\n\n    mode: bits; default 007\n    '''\n",
+    ),
+    (
         "name-against-body",
         "def is_even(n):\n    return n % 2 == 1\n",
         "def is_even(n):\n    return n % 2 == 0\n",

@@ -18,6 +18,7 @@ import msgspec
 
 from kodo.jobs.execution.calls import DEFINITIONS, substitute
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.literal_value import is_literal
 
 _NEIGHBOUR = 0.25  # of the combinations, those that call another function of the same module
 _NAMED = 0.4  # of the other ones, those with an option that is called like a name on the changed lines
@@ -125,7 +126,7 @@ class Combinations:
         slot, value = chosen
         self._tried[number] = callee, slot
         args, given = call.args, ast.parse(value.source, mode="eval").body
-        if _is_literal(given) and len(args) < _MAX_ARGS:
+        if is_literal(given) and len(args) < _MAX_ARGS:
             args, given = (
                 (*args, Arg(f"literal_{len(args)}", value.source)),
                 ast.Name(f"_{len(args)}", ast.Load()),
@@ -226,14 +227,6 @@ def _value(node: ast.expr, sources: Mapping[str, str], imported: Imported) -> _V
     if len(source) > _LONGEST_VALUE:
         return None
     return _Value(source, tuple(line for name in sorted(names) for line in imported[name][1]))
-
-
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError):  # a dict whose key is a list
-        return False
-    return True
 
 
 def _put(node: ast.Call, slot: Slot, given: ast.expr) -> None:

@@ -4,13 +4,13 @@ An error of an operation on values it was not made for (a TypeError on a guessed
 errors are the same, and one is the last thing to report.
 """
 
-import ast
 import re
 
 import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.describe import is_function
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.outcome import Outcome
 
 _OF_MOCK = "mock_calls"
@@ -102,8 +102,8 @@ def is_of_order(before: Outcome, after: Outcome) -> bool:
     if len(old) != len(new) or "{" not in old:
         return False
     try:
-        return _sorted(ast.literal_eval(old)) == _sorted(ast.literal_eval(new))
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return _sorted(literal_value(old)) == _sorted(literal_value(new))
+    except NoLiteral:
         return False
 
 

@@ -6,7 +6,6 @@ or list in them is changed, and the function is called with them directly. Both 
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import copy
 import inspect
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 
 from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.load import TooLong, time_limit
 from kodo.jobs.execution.worker.probe import Inner, LiveCall
 
@@ -103,15 +103,15 @@ class InnerVariation:
                 )
         try:
             source = literal.source(value, {})
-            ast.literal_eval(source)
-        except (literal.NoSource, ValueError, TypeError, SyntaxError):
+            literal_value(source)
+        except (literal.NoSource, NoLiteral):
             return value
         if isinstance(value, str) and self.words and rng.random() < _FROM_WORDS:
             at = rng.randint(0, len(value))
             word = rng.choice(self.words)
             return rng.choice((value[:at] + word + value[at:], word + value, value + word, word))
         near = Values(rng, {}, tuple(self.words)).near(source)
-        return ast.literal_eval(rng.choice(near)) if near else value
+        return literal_value(rng.choice(near)) if near else value
 
     def _result(
         self, function: Callable[..., object], live: LiveCall, given: dict[str, object]

@@ -60,9 +60,8 @@ def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
     _check_size(value, depth)
     kind = type(value)
     if value is None or kind in _SHOWN:
-        zone = getattr(value, "tzinfo", None)
-        if zone is not None and type(zone) is not datetime.timezone:
-            raise NoSource(f"a time zone of {type(zone).__name__} cannot be written down")
+        if has_unwritten_zone(value):
+            raise NoSource("the time's zone cannot be written down")
         return repr(value)
     if isinstance(value, enum.Enum) and kind.__name__ in defined:
         return f"{kind.__name__}.{value.name}"
@@ -87,6 +86,12 @@ def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
     if isinstance(value, type):
         return _type_name(value, defined)
     return _instance(value, defined, depth)
+
+
+def has_unwritten_zone(value: object) -> bool:
+    """Whether a value is a time in a zone of another class than ``datetime.timezone``: its ``repr`` need be no source."""
+    zone = getattr(value, "tzinfo", None)
+    return zone is not None and type(zone) is not datetime.timezone
 
 
 def _check_size(value: object, depth: int) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.operands import Sides
 
 _MAX_OF_A_CALL = 60
@@ -70,8 +71,8 @@ class Matches:
 def _value(source: str) -> object:
     """What a source means."""
     try:
-        return ast.literal_eval(source)
-    except (ValueError, TypeError):
+        return literal_value(source)
+    except NoLiteral:
         return _Made(source)
 
 
@@ -120,7 +121,7 @@ def _places(tree: ast.Expression) -> list[tuple[ast.expr, object]]:
             and isinstance(node.op, ast.USub)
             and isinstance(node.operand, ast.Constant)
         ):
-            out.append((node, ast.literal_eval(node)))
+            out.append((node, literal_value(node)))
         else:
             if isinstance(node, ast.List):
                 out.append((node, node.elts))

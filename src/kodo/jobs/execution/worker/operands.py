@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from kodo.jobs.execution.worker.literal import has_unwritten_zone
+
 OPERAND = "<what notes an operand>"
 """Stands in the code for :meth:`Operands.note`, which no source text can name."""
 _MAX_PAIRS, _MAX_A_SITE = 120, 8
@@ -100,7 +102,7 @@ class Operands:
 
 def source_of(value: object) -> str:
     """The source of a plain value; "" for any other, and for one that is long."""
-    if type(value) not in _PLAIN:
+    if type(value) not in _PLAIN or has_unwritten_zone(value):
         return ""
     if isinstance(value, str | bytes) and len(value) > _LONGEST:
         return ""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 _MAX_ARGS = 20
 _VALUES = (".", "a", "1", "")
@@ -42,7 +43,7 @@ class CommandLines:
         at = rng.randrange(len(lists) + len(whole))
         if at >= len(lists):
             place = whole[at - len(lists)]
-            value = ast.literal_eval(call.args[place].source)
+            value = literal_value(call.args[place].source)
             changed = Arg(call.args[place].name, repr(type(value)(self._changed(list(value), rng))))
             return msgspec.structs.replace(
                 call, id=number, args=(*call.args[:place], changed, *call.args[place + 1 :])
@@ -81,8 +82,8 @@ def _texts(source: str) -> Sequence[str]:
     if source[:1] not in ("[", "("):
         return ()
     try:
-        value = ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
+        value = literal_value(source)
+    except NoLiteral:
         return ()
     is_texts = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     return value if is_texts else ()

@@ -11,6 +11,7 @@ import msgspec
 
 from kodo.jobs.execution.calls import DEFINITIONS
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 
 _ODD = ("mock.", "math.nan", "type(", "iter(", "itertools.")
 """How the sources of values begin that few callers give."""
@@ -29,8 +30,8 @@ def smaller_calls(call: Call) -> Iterator[Call]:
         yield msgspec.structs.replace(call, setup=(*call.setup[:at], *call.setup[at + 1 :]))
     for at, arg in enumerate(call.args):
         try:
-            value = ast.literal_eval(arg.source)
-        except (ValueError, TypeError, SyntaxError):
+            value = literal_value(arg.source)
+        except NoLiteral:
             if call.origin != "test" and arg.source.startswith(_ODD):
                 yield from (_with(call, at, source) for source in _PLAIN)
             continue

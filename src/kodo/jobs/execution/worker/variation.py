@@ -22,6 +22,7 @@ from kodo.jobs.execution.worker.definition_variation import (
     raising,
     retyped_fields,
 )
+from kodo.jobs.execution.worker.literal_value import NoLiteral, is_literal, literal_value
 from kodo.jobs.execution.worker.option_variation import CommandLines
 from kodo.jobs.execution.worker.replaced_values import replaced_everywhere
 from kodo.jobs.execution.worker.token_variation import varied_tokens
@@ -140,7 +141,7 @@ class Variations:
 
     def _with_odd(self, call: Call, number: int, odd: Sequence[str]) -> Call | None:
         """The call with an odd value in the place of a literal; None where it has none."""
-        places = [at for at, arg in enumerate(call.args) if _is_literal(arg.source)]
+        places = [at for at, arg in enumerate(call.args) if is_literal(arg.source)]
         if not places:
             return None
         at = self._rng.choice(places)
@@ -267,16 +268,8 @@ def through_class(call: Call, number: int) -> Call | None:
             return None
 
 
-def _is_literal(source: str) -> bool:
-    try:
-        ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
-        return False
-    return True
-
-
 def _value(source: str) -> object:
     try:
-        return ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError):
+        return literal_value(source)
+    except NoLiteral:
         return None
