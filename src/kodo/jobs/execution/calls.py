@@ -14,6 +14,9 @@ DEFINITIONS = ("import ", "from ", "class ", "def ", "@", "async ")
 """How the statements of a setup begin that only bind a name to a module, class or function."""
 
 
+_ALL_ITEMS = "all_items"
+
+
 class _Fill(ast.NodeTransformer):
     """Replace names by what stands for them."""
 
@@ -104,7 +107,7 @@ def command(
     foreign = {name: place for name, place in (classes or {}).items() if name in needed - {*own, *LIBRARY}}
     lines += [f"from {place} import {name}" for name, place in sorted(foreign.items())]
     lines += [f"import {module}"] if module.partition(".")[0] in needed - set(own) else []
-    if wrap == "asyncio.run":
+    if wrap in ("asyncio.run", "async list"):
         lines.append("import asyncio")
     if MOCK in needed:
         lines.append("from unittest import mock")
@@ -112,7 +115,13 @@ def command(
         lines += ["import pathlib, tempfile", "tmp_path = pathlib.Path(tempfile.mkdtemp())"]
     if seeded:
         lines += ["import random", "random.seed(0)"]
-    shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)
+    shown = {
+        "list": f"list({expression})",
+        "asyncio.run": f"asyncio.run({expression})",
+        "async list": f"asyncio.run({_ALL_ITEMS}({expression}))",
+    }.get(wrap, expression)
+    if wrap == "async list":
+        setup = [f"async def {_ALL_ITEMS}(given):\n    return [one async for one in given]", *setup]
     if wrap == IN_LOOP:
         code = "\n".join([*dict.fromkeys([*lines, "import asyncio, inspect"]), *_in_loop(setup, expression)])
     else:

@@ -117,6 +117,18 @@ def test_the_command_for_a_call_in_a_loop_prints_its_result(folder: Path) -> Non
     assert done.stdout == "'in'\n"
 
 
+def test_the_command_for_an_asynchronous_iterator_reads_it(folder: Path) -> None:
+    """It is read as the call's outcome was, so that an error on the way shows."""
+    (folder / "m.py").write_text(
+        "async def upto(end):\n    for one in range(end):\n        yield 6 // (2 - one)\n"
+    )
+    for end, shown in (("2", "[3, 6]\n"), ("3", "ZeroDivisionError")):
+        text = command(Call(0, "upto", "upto(_0)", (Arg("end", end),)), "m", ["upto"], ".", "async list")
+        text = text.replace("python -c", f"{sys.executable} -c", 1)
+        done = subprocess.run(text, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+        assert shown in done.stdout + done.stderr
+
+
 def test_an_error_of_a_call_that_does_not_fit_is_told_from_one_inside(folder: Path) -> None:
     """Also where the call is made in a loop: the first says nothing of what the code does."""
     gate = ("gate = Gate(1)",)

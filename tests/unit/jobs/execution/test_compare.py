@@ -333,6 +333,18 @@ def test_what_comes_out_otherwise_by_chance_is_no_difference(tmp_path: Path) -> 
     assert not [one for one in found if one.differences] and sum(one.unstable for one in found) > 0
 
 
+def test_what_another_call_left_behind_is_no_difference(tmp_path: Path) -> None:
+    """Each call after the first finds a variable of the environment that the first has set: the program that repeats it would not."""
+    text = "import os\n\n\ndef slow(x):\n    seen = os.environ.get('SEEN')\n    os.environ['SEEN'] = '1'\n    return {result} if seen else 0\n"
+    _versions(tmp_path, text.format(result="'a'"), text.format(result="'b'"))
+    job = Compare(
+        _WHERE, _WHERE, (("slow", _calls("slow", 0)[:10]),), 1.0, time.monotonic() + 20, roots=("slow",)
+    )
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared)]
+    told = [difference for one in found for difference in one.differences if not difference.within]
+    assert sum(one.tried for one in found) >= 10 and not told
+
+
 _READER = """def _limit(x):
     return {limit}
 

@@ -28,6 +28,14 @@ METHOD = Call(1, "C.f", "c.f()", setup=("c = C()",), receiver="c")
 STATE = Call(1, "TABLE", "str(TABLE)", origin="state")
 
 
+def test_an_attribute_of_the_result_that_only_one_outcome_shows_is_no_difference() -> None:
+    """It may be a bound method there, which has nothing to be shown by; an argument that only one version changes is one."""
+    plain = _value("Row()", **{"result.name": "'a'"})
+    assert not tells(_value("Row()", **{"result.name": "'a'", "result.converter": "None"}), plain)
+    assert tells(_value("Row()", **{"result.name": "'b'", "result.converter": "None"}), plain)
+    assert tells(_value("None", **{"after: _0": "[1]"}), _value("None"))
+
+
 @pytest.mark.parametrize(
     ("better", "than"),
     [

@@ -29,7 +29,7 @@ def test_a_literal_has_its_value(source: str) -> None:
         "{[]: 1}",
         "datetime.datetime(2002, 10, 27, tzinfo=<DstTzInfo 'US/Eastern'>)",
         "'\0",
-        "[" * 200 + "]" * 200,
+        "[" * 500 + "]" * 500,
         "-" * 20_000 + "1",
     ],
 )

@@ -225,13 +225,14 @@ class BothVersions:
         return self._second
 
     def _sure(self, found: Sequence[Difference]) -> list[Difference]:
-        """Those that come out alike a few times more: what hangs on the time, such as how long its text is, may have done so twice by
-        chance in one of many calls.
+        """Those that come out alike a few times more, by themselves: what hangs on the time, such as how long its text is, may have
+        done so twice by chance in one of many calls, and what another call left behind, such as a variable of the environment, is not
+        in the program that repeats it.
         """
         calls = [msgspec.structs.replace(one.call, id=number) for number, one in enumerate(found)]
         seen: dict[int, Two] = {number: (one.before, one.after) for number, one in enumerate(found)}
         for pair in (self._first, self._again(), self._first):
-            seen = stable(calls, seen, pair) if calls else {}
+            seen = stable(calls, seen, pair, apart=True) if calls else {}
             calls = [call for call in calls if call.id in seen]
         return [
             msgspec.structs.replace(found[call.id], before=seen[call.id][0], after=seen[call.id][1])

@@ -18,11 +18,13 @@ _CONFIRMED = 3
 _MORE_TIME = 4.0
 
 
-def stable(calls: Sequence[Call], seen: Mapping[int, Two], pair: Pair) -> dict[int, Two]:
+def stable(
+    calls: Sequence[Call], seen: Mapping[int, Two], pair: Pair, *, apart: bool = False
+) -> dict[int, Two]:
     """The calls that still tell the versions apart by what both do again, backwards, under another hash seed and with
-    more time; with those parts of their outcomes.
+    more time; with those parts of their outcomes. ``apart``: each in a process that has made no other call.
     """
-    again = pair.run(calls[::-1], _MORE_TIME)
+    again = pair.run(calls[::-1], _MORE_TIME, apart=apart)
     out: dict[int, Two] = {}
     for call in calls:
         if call.id in again:

@@ -131,12 +131,14 @@ class Pair:
         inner: bool = True,
         until: float = math.inf,
         operands: Sequence[str] = (),
+        apart: bool = False,
     ) -> dict[int, tuple[Outcome, Outcome]]:
         """Both outcomes of each call there was time for until the monotonic time ``until``; both versions work at the same
         time.
 
         ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do; ``inner``: whether
-        what these are given inside is described; ``operands``: functions whose comparisons are told instead.
+        what these are given inside is described; ``operands``: functions whose comparisons are told instead;
+        ``apart``: each call in a process that has made no other.
         """
         words = self._words if vary else ()
         end = min(until, math.inf if self._until is None else self._until)
@@ -149,6 +151,7 @@ class Pair:
             inner,
             None if end == math.inf else end,
             tuple(operands),
+            apart,
         )
         if batch.is_over():
             return {}
