@@ -48,7 +48,7 @@ def _ledger(output: Output) -> Iterator[Ledger]:
         raise CommandError(output.error(error)) from error
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})  # "-3" is an amount, and a wrong one
 def set_(
     scope: Annotated[Scope, typer.Argument(help="Scope of the limit.")],
     amount: Annotated[str, typer.Argument(help="US dollars, or 'off' to remove the limit.")],

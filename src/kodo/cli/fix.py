@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -143,21 +144,33 @@ def fix(
         request, folder = _request(text, fault, working, output)
         if branch is not None:
             check_branch(Path(request.project), branch)
-        output.note("run", run=folder.name)
+        progress = _announcing(output, folder.name)
         observer = Observer(
             on_call=lambda name, arguments: output.note("call", name=name, arguments=arguments[:120])
         )
         if working.no_model:
-            report = fix_fault(request, wanted, None, folder, progress=output.note)
+            report = fix_fault(request, wanted, None, folder, progress=progress)
         else:
             with options.session("fix") as session:
-                report = fix_fault(request, wanted, session, folder, observer=observer, progress=output.note)
+                report = fix_fault(request, wanted, session, folder, observer=observer, progress=progress)
         _deliver(report, outputs, output)
         if branch is not None:
             _branch(report, request, branch, output)
     except (FixError, WorkspaceError, JournalError, SandboxError, GitError) as error:
         raise CommandError(output.error(error)) from error
     return ExitCode.DONE if report.verdict == "proven" else ExitCode.PARTIAL
+
+
+def _announcing(output: Output, run: str) -> Callable[[str], None]:
+    """Progress that says first how to go on with the run: one that does not begin needs no going on with."""
+    first = ["run"]
+
+    def progress(key: str) -> None:
+        if first:
+            output.note(first.pop(), run=run)
+        output.note(key)
+
+    return progress
 
 
 def _wanted(working: WorkOptions, options: JobOptions) -> FixOptions:

@@ -51,6 +51,7 @@ def speak(command: TyperCommand | TyperGroup, lang: Lang) -> None:
     """
     for parameter in command.params:
         _name_value(parameter)
+        _word_range(parameter, lang)
     children = list(getattr(command, "commands", {}).values())
     for child in children:
         if child.help and not child.short_help:
@@ -91,6 +92,33 @@ def _name_value(parameter: Any) -> None:
         return f"<{_KINDS.get(inner, inner)}>"
 
     parameter.display_type, parameter._kodo_kind = display_type, True
+
+
+_NUMBER = r"(-?[\d.]+)"
+_RANGES = tuple(
+    (re.compile(rf"(?<=[\[ ]){pattern}(?=\]$)"), words)
+    for pattern, words in (
+        (f"{_NUMBER}<=x<={_NUMBER}", {"en": r"\1 to \2", "ja": r"\1～\2"}),
+        (f"x>={_NUMBER}", {"en": r"\1 or more", "ja": r"\1 以上"}),
+        (f"x<={_NUMBER}", {"en": r"\1 or less", "ja": r"\1 以下"}),
+    )
+)
+
+
+def _word_range(parameter: Any, lang: Lang) -> None:
+    """Say what numbers an option takes in words: "1 or more", where typer has ``x>=1``."""
+    by_typer = parameter.get_help_record
+
+    def get_help_record(context: Any) -> tuple[str, str] | None:
+        record = by_typer(context)
+        if record is None:
+            return None
+        said = record[1]
+        for pattern, words in _RANGES:
+            said = pattern.sub(words[lang], said)
+        return record[0], said
+
+    parameter.get_help_record = get_help_record
 
 
 def explain_usage_error(message: str, lang: Lang) -> str:

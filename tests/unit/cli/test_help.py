@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +117,42 @@ def test_an_error_of_usage_is_in_the_language_of_the_reader(
         said = capsys.readouterr().err
         assert bool(JAPANESE.search(said)) is (lang == "ja"), said
         assert "Value error" not in said
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_numbers_that_an_option_takes_are_in_words(
+    lang: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No formula with an x, on any page."""
+    monkeypatch.setenv("COLUMNS", "200")
+    pages = ""
+    for name, _, _ in COMMANDS:
+        assert entry.run(["--lang", lang, *name.split(), "--help"]) == 0
+        pages += capsys.readouterr().out
+    assert not re.search(r"<=\s*x|x\s*[<>]=", pages)
+    for words in {"en": ("[0 to 65535]", "512 or more]"), "ja": ("[0～65535]", "512 以上]")}[lang]:
+        assert words in pages
+
+
+def test_a_wrong_amount_is_named_also_where_it_begins_as_an_option_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A limit below zero is refused as an amount."""
+    assert entry.run(["budget", "set", "day", "-3"]) == 2
+    assert "invalid amount '-3'" in capsys.readouterr().err
+
+
+def test_a_run_of_fix_that_does_not_begin_says_nothing_of_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to resume."""
+    (tmp_path / "m.py").write_text("x = 1\n")
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KODO_HOME", str(tmp_path / "home"))
+    assert entry.run(["fix", "--no-model", "--test", "missing.py"]) != 0
+    said = capsys.readouterr().err
+    assert "missing.py" in said and "--resume" not in said
 
 
 def test_a_list_of_commands_cuts_no_sentence(capsys: pytest.CaptureFixture[str]) -> None:

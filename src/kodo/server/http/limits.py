@@ -274,7 +274,7 @@ class Limits:
             and account.running + account.elsewhere >= account.max_concurrent
         ):
             raise RateLimited(
-                f"This key may have at most {account.max_concurrent} concurrent requests.",
+                f"The number of concurrent requests of this key is limited to {account.max_concurrent}.",
                 retry_after=1.0,
                 headers=_headers(account),
             )

@@ -269,7 +269,7 @@ async def test_limits_hold(tmp_path: Path) -> None:
         assert (copied.value.code, copied.value.param) == ("file_too_large", "file_id")
         for name in ("a", "b"):
             await upload(server, work, name, b"x")
-        with pytest.raises(openai.BadRequestError, match="at most 2 files"):
+        with pytest.raises(openai.BadRequestError, match="is limited to 2"):
             await upload(server, work, "c", b"x")
         assert "not kept" in await python(server, work, "open('d', 'w').write('x')")
         assert len((await server.sdk().containers.files.list(work)).data) == 2

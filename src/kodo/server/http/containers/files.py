@@ -298,7 +298,7 @@ class ContainerFiles:
     ) -> None:
         if len(there) >= self._settings.max_files:
             raise InvalidRequest(
-                f"A container may have at most {self._settings.max_files} files.", param=param
+                f"The number of files in a container is limited to {self._settings.max_files}.", param=param
             )
         if sum(stored.file.bytes for stored in there) + size > self._settings.disk_bytes:
             raise InvalidRequest(
