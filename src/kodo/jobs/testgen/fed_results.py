@@ -6,12 +6,12 @@ functions belong together is not asked: which results lead further, a run shows.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Observed
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.testgen.calls_of_mutants import spread
 
 _RESULTS = 24
@@ -78,7 +78,7 @@ def _given(bases: Sequence[Call], results: Mapping[str, type]) -> Iterator[Call]
 def _kind(source: str) -> type | None:
     """The type of a literal that may be handed on; None for any other value."""
     try:
-        value = ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        value = literal_value(source)
+    except NoLiteral:
         return None
     return type(value) if type(value) in _KINDS else None
