@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
@@ -39,6 +41,16 @@ MESSAGES = Catalogue(
 app = new_app("Set and show spending limits for all runs, in US dollars.")
 
 
+class _AmountCommand(TyperCommand):
+    """A command whose last argument is an amount: "-3" is one, and a wrong one, and no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does, with such amounts at the end, behind the mark that ends options."""
+        below = [one for one in args if re.fullmatch(r"-[\d.]+", one) and "--" not in args]
+        rest = [one for one in args if one not in below]
+        return super().parse_args(ctx, [*rest, "--", *below] if below else args)
+
+
 @contextmanager
 def _ledger(output: Output) -> Iterator[Ledger]:
     try:
@@ -48,7 +60,7 @@ def _ledger(output: Output) -> Iterator[Ledger]:
         raise CommandError(output.error(error)) from error
 
 
-@app.command("set", context_settings={"ignore_unknown_options": True})  # "-3" is an amount, and a wrong one
+@app.command("set", cls=_AmountCommand)
 def set_(
     scope: Annotated[Scope, typer.Argument(help="Scope of the limit.")],
     amount: Annotated[str, typer.Argument(help="US dollars, or 'off' to remove the limit.")],

@@ -149,7 +149,9 @@ async def test_who_hangs_up_in_the_middle_of_a_body_is_no_bug(
                     await asyncio.sleep(0.01)
         answer = await server.sdk().responses.create(model=MODEL, input="Still there?")
         assert answer.status == "completed"
-    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    # clients of earlier tests, which a garbage collection closes now, log that their event loop is gone
+    ours = [record for record in caplog.records if "AsyncClient.aclose" not in record.getMessage()]
+    assert not [record for record in ours if record.levelname in ("WARNING", "ERROR")]
 
 
 @pytest.mark.parametrize(
