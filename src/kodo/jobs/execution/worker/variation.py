@@ -48,9 +48,6 @@ _BY_CLASS = 0.1  # of the variations, those that ask a class, where the change i
 _RETYPED = 0.25  # of the variations, those where a field of a class has another type, where the change is about types
 _SEQUENCES = ("'", '"', "[", "(")
 """How literals begin that can be gone through."""
-_STACKED = 0.25
-"""Of the variations, those that are varied once more, where two things matter together: an option and a value, a state and an argument. Fuzzers
-do so with most (AFL's "stacked tweaks")."""
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
 _FIRST_WORDS, _OF_THE_FIRST = 12, 0.5
@@ -109,16 +106,7 @@ class Variations:
         )
 
     def one(self, call: Call, number: int) -> Call | None:
-        """A variation with this number, sometimes of two kinds at once; None for a call without a literal that can be changed."""
-        made = self._step(call, number)
-        if made is None or self._rng.random() > _STACKED:
-            return made
-        twice = self._step(made, number)
-        self._changed_at.pop(number, None)  # it is not known which step keeps a call from where it was to go
-        return twice or made
-
-    def _step(self, call: Call, number: int) -> Call | None:
-        """The call with one change of one kind."""
+        """A variation with this number; None for a call without a literal that can be changed."""
         rng = self._rng
         for share, vary in self._ways:
             if rng.random() < share and (made := vary(call, number)):
