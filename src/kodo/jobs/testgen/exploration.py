@@ -23,8 +23,9 @@ from kodo.jobs.testgen.calls_of_mutants import size, spread
 from kodo.jobs.testgen.fed_results import fed
 from kodo.jobs.testgen.near_calls import key
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.select import Arc, choose
+from kodo.jobs.testgen.trials import Trials
 
 _MAX_ROUNDS = 12
 """Rounds of neighbours at most; so many as are asked for, one after the other, without a new arc are the last."""

@@ -25,6 +25,7 @@ from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.testgen import suspected_bugs
 from kodo.jobs.testgen.exploration import CallExploration
 from kodo.jobs.testgen.factories import Factories
+from kodo.jobs.testgen.funnel import funnel, kept_tests, rejections
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
     Framework,
@@ -37,10 +38,11 @@ from kodo.jobs.testgen.model import (
 )
 from kodo.jobs.testgen.model_cases import bound, request_cases
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
+from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
 from kodo.jobs.testgen.survivors import SurvivorSearch
+from kodo.jobs.testgen.trials import Test, Trials
 from kodo.sandbox import Sandbox
 
 

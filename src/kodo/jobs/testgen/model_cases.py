@@ -25,8 +25,9 @@ from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.testgen import argument_schema, render
 from kodo.jobs.testgen.cases import SCHEMA, ModelCase, calls, read
 from kodo.jobs.testgen.model import Options
-from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.select import Arc, Chosen
+from kodo.jobs.testgen.trials import Trials
 
 _MAX_CONCURRENT = 4
 _MAX_FUNCTIONS = 12

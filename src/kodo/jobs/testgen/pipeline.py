@@ -1,6 +1,6 @@
 """The steps of one job, each a method that takes the last one's values: try, score, choose, write, judge, measure.
 
-Knows the order of the steps and the funnel; each step's work is in the module it is named for. Holds
+Knows the order of the steps; each step's work is in the module it is named for. Holds
 nothing that was not computed from the module, the options and the answers of the sandbox.
 """
 
@@ -8,9 +8,8 @@ import ast
 import math
 import re
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -25,11 +24,12 @@ from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.calls_of_mutants import calls_to_try, size, statement_lines
 from kodo.jobs.testgen.halves import MIN_CALLS, halves_of_calls, halves_of_mutants, side_by_side
-from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Rejection, Score
+from kodo.jobs.testgen.model import MutantPlace, Options, Score
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Arc, Chosen, choose
 from kodo.jobs.testgen.tables import Case, Layout, lay_out, single
+from kodo.jobs.testgen.trials import Test, Trials
 from kodo.jobs.testgen.worker.jobs import (
     Judge,
     Judged,
@@ -58,69 +58,6 @@ _ALL_INPUTS = 7000
 """Calls of all functions together in the first round, where no number is asked for."""
 _MAX_INPUTS, _MIN_INPUTS = 240, 80
 """Those of one function, at most and at least."""
-
-
-@dataclass(frozen=True)
-class Trials:
-    """Calls that were run twice: what each did, and why some were rejected."""
-
-    calls: tuple[Call, ...]
-    seen: dict[int, Observed]
-    rejected: dict[int, str]
-    runs: int
-    stable: int
-    unparsed: tuple[Call, ...] = ()
-
-    def without(self, numbers: dict[int, str]) -> "Trials":
-        """The same with more calls rejected: number -> reason."""
-        return replace(self, rejected=self.rejected | numbers)
-
-    def joined(self, more: "Trials") -> "Trials":
-        """Both together; the numbers of their calls differ."""
-        return Trials(
-            (*self.calls, *more.calls),
-            self.seen | more.seen,
-            self.rejected | more.rejected,
-            self.runs + more.runs,
-            self.stable + more.stable,
-            (*self.unparsed, *more.unparsed),
-        )
-
-    @property
-    def usable(self) -> tuple[Call, ...]:
-        """The calls that may become tests."""
-        return tuple(call for call in self.calls if call.id not in self.rejected)
-
-    @cached_property
-    def lines(self) -> dict[int, frozenset[int]]:
-        """Usable call -> the lines of the module that it runs, with its inputs and its setup."""
-        return {call.id: _lines(self.seen[call.id]) for call in self.usable}
-
-    @cached_property
-    def ran(self) -> frozenset[int]:
-        """The lines of the module that any usable call runs."""
-        return frozenset().union(*self.lines.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """A written test and what it stands on."""
-
-    __test__ = False
-
-    written: render.RenderedTest
-    chosen: Chosen
-    case: Case
-
-    @property
-    def basis(self) -> Basis:
-        """What its expected value rests on."""
-        return self.case.basis
-
-    @property
-    def quote(self) -> str:
-        """The words it rests on; empty where it was read off the code."""
-        return self.case.quote
 
 
 class Pipeline:
@@ -461,89 +398,6 @@ class Pipeline:
         return f"{OWN}{path.resolve().relative_to(self.worker.module.root)}"
 
 
-def funnel(
-    trials: Sequence[Trials], tests: Sequence[Test], judged: dict[str, Judged], kept: int, suspects: int
-) -> Funnel:
-    """The counts after each step."""
-    parsed = [call for one in trials for call in one.calls]
-    everything = [*parsed, *(call for one in trials for call in one.unparsed)]
-    verdicts = [judged[test.written.name] for test in tests if test.written.name in judged]
-    return Funnel(
-        candidates=len(everything),
-        from_model=sum(call.origin == "model" for call in everything),
-        parses=len(parsed),
-        runs=sum(one.runs for one in trials),
-        deterministic=sum(one.stable for one in trials),
-        adds=len(tests),
-        collects=sum(one.collects for one in verdicts),
-        passes_alone=sum(one.passes_alone for one in verdicts),
-        passes_five_times=sum(one.passes_five_times for one in verdicts),
-        kept=kept,
-        suspects=suspects,
-    )
-
-
-def rejections(
-    trials: Sequence[Trials], chosen: Iterable[Chosen], tests: Sequence[Test], judged: dict[str, Judged]
-) -> tuple[Rejection, ...]:
-    """Every candidate that is not in the file, counted by function and reason, with one of each."""
-    taken = {one.call.id for one in chosen}
-    rows: list[tuple[str, str, str]] = []
-    for one in trials:
-        rows += [(call.function, "it is not Python", call.expression) for call in one.unparsed]
-        for call in one.calls:
-            example = render.fill(call.expression, call)
-            if call.id in one.rejected:
-                rows.append((call.function, one.rejected[call.id], example))
-            elif call.id not in taken:
-                rows.append(
-                    (
-                        call.function,
-                        "adds nothing: no new line or branch, no mutant killed that had survived",
-                        example,
-                    )
-                )
-    for test in tests:
-        verdict = judged.get(test.written.name)
-        if verdict is None or verdict.reason:
-            rows.append(
-                (
-                    test.chosen.call.function,
-                    verdict.reason if verdict else "it was not judged in time",
-                    test.written.name,
-                )
-            )
-    counts = Counter((function, reason) for function, reason, _ in rows)
-    first = {(function, reason): example for function, reason, example in reversed(rows)}
-    return tuple(
-        Rejection(function, reason, count, first[function, reason])
-        for (function, reason), count in counts.most_common()
-    )
-
-
-def kept_tests(tests: Sequence[Test], judged: dict[str, Judged], layout: Layout) -> tuple[KeptTest, ...]:
-    """The tests that passed everything, each by the name that pytest has for it in the file."""
-    out: list[KeptTest] = []
-    for test in tests:
-        verdict = judged.get(test.written.name)
-        if verdict is not None and verdict.passes_five_times:
-            call = test.chosen.call
-            out.append(
-                KeptTest(
-                    layout.names[call.id],
-                    call.function,
-                    call.origin,
-                    test.basis,
-                    test.quote,
-                    test.written.source,
-                    len(test.chosen.new_arcs),
-                    tuple(sorted(test.chosen.kills)),
-                    verdict.seconds,
-                )
-            )
-    return tuple(out)
-
-
 def is_accident(call: Call, seen: Observed, function: Function | None) -> bool:
     """Whether an error says more of the arguments than of the function: not documented, not raised on purpose.
 
@@ -603,7 +457,3 @@ def _rejection_reason(seen: Observed | None) -> str:
     if seen is None:
         return "not run: the time for this step was over"
     return {"timeout": f"does not end: {seen.text}", "died": seen.text}.get(seen.kind, seen.text)
-
-
-def _lines(seen: Observed) -> frozenset[int]:
-    return frozenset(line for arc in seen.arcs for line in arc if line > 0).union(seen.setup_lines)

@@ -23,8 +23,9 @@ from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.model import MutantPlace
 from kodo.jobs.testgen.near_calls import Key, crossed, key, with_operands
-from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.queries import queried
+from kodo.jobs.testgen.trials import Trials
 
 Kills = dict[int, frozenset[int]]
 

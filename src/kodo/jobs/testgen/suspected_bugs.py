@@ -13,7 +13,8 @@ from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import leaves_open
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Framework, SuspectedBug
-from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.pipeline import Pipeline
+from kodo.jobs.testgen.trials import Trials
 from kodo.jobs.testgen.worker.jobs import Shrink, Shrunk
 
 # Errors that a call with arguments of the annotated types has no business to end in, unless documented.

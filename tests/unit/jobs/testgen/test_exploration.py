@@ -17,8 +17,9 @@ from kodo.jobs.testgen.calls_of_mutants import spread
 from kodo.jobs.testgen.exploration import open_functions
 from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Pipeline, Trials, is_accident
+from kodo.jobs.testgen.pipeline import Pipeline, is_accident
 from kodo.jobs.testgen.tables import Case, lay_out
+from kodo.jobs.testgen.trials import Trials
 
 SOURCE = '''"""Doc."""
 def whole(x):

@@ -11,8 +11,8 @@ from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.arcs import Arcs
 from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.pipeline import Trials
 from kodo.jobs.testgen.queries import queried
+from kodo.jobs.testgen.trials import Trials
 
 SOURCE = """
 class Readable:

@@ -14,8 +14,9 @@ from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.operands import Sides
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import MutantPlace, Options, Score
-from kodo.jobs.testgen.pipeline import Pipeline, Trials
+from kodo.jobs.testgen.pipeline import Pipeline
 from kodo.jobs.testgen.survivors import SurvivorSearch
+from kodo.jobs.testgen.trials import Trials
 from kodo.jobs.testgen.worker.jobs import Measured
 
 SOURCE = '''def grade(points: int) -> str:
