@@ -46,7 +46,7 @@ class _AmountCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As typer does, with such amounts at the end, behind the mark that ends options."""
-        below = [one for one in args if re.fullmatch(r"-[\d.]+", one) and "--" not in args]
+        below = [] if "--" in args else [one for one in args if re.match(r"-\.?\d", one)]
         rest = [one for one in args if one not in below]
         return super().parse_args(ctx, [*rest, "--", *below] if below else args)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -94,15 +95,20 @@ def _name_value(parameter: Any) -> None:
     parameter.display_type, parameter._kodo_kind = display_type, True
 
 
-_NUMBER = r"(-?[\d.]+)"
+_NUMBER = r"(-?[\d.]+(?:e[-+]?\d+)?)"
 _RANGES = tuple(
     (re.compile(rf"(?<=[\[ ]){pattern}(?=\]$)"), words)
     for pattern, words in (
-        (f"{_NUMBER}<=x<={_NUMBER}", {"en": r"\1 to \2", "ja": r"\1～\2"}),
-        (f"x>={_NUMBER}", {"en": r"\1 or more", "ja": r"\1 以上"}),
-        (f"x<={_NUMBER}", {"en": r"\1 or less", "ja": r"\1 以下"}),
+        (f"{_NUMBER}<=x<={_NUMBER}", {"en": "{} to {}", "ja": "{}～{}"}),
+        (f"x>={_NUMBER}", {"en": "{} or more", "ja": "{} 以上"}),
+        (f"x<={_NUMBER}", {"en": "{} or less", "ja": "{} 以下"}),
     )
 )
+
+
+def _plain(number: str) -> str:
+    """A number as people write it: without an exponent, and a whole one without a point."""
+    return f"{Decimal(number).normalize():f}" if "e" in number or number.endswith(".0") else number
 
 
 def _word_range(parameter: Any, lang: Lang) -> None:
@@ -115,7 +121,9 @@ def _word_range(parameter: Any, lang: Lang) -> None:
             return None
         said = record[1]
         for pattern, words in _RANGES:
-            said = pattern.sub(words[lang], said)
+            if found := pattern.search(said):
+                numbers = words[lang].format(*map(_plain, found.groups()))
+                said = said[: found.start()] + numbers + said[found.end() :]
         return record[0], said
 
     parameter.get_help_record = get_help_record

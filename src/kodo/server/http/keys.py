@@ -117,7 +117,9 @@ class Secrets:
             self._remove_expired()
         if self._counts[key_id] >= self._max_per_key:
             raise RateLimited(
-                f"A key may have {self._max_per_key} client secrets at a time.", retry_after=60.0, headers={}
+                f"The number of client secrets that a key has at a time is limited to {self._max_per_key}.",
+                retry_after=60.0,
+                headers={},
             )
         value = f"ek_{secrets.token_urlsafe(32)}"
         self._held[digest(value)] = secret

@@ -29,7 +29,8 @@ class ModuleLocation(msgspec.Struct, frozen=True):
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):
-    """Run calls and say what each did. ``backwards`` runs them in the opposite order; ``entered`` are the functions of which
+    """Run calls and say what each did. ``backwards`` runs them in the opposite order, in a folder with other
+    files around it; ``entered`` are the functions of which
     is said what they are given inside the calls. ``budget`` are the seconds of wall time for all of them, of which no function
     takes more than a few times its part; 0 for no end. ``parts``: say also which objects of the package each result holds.
     """

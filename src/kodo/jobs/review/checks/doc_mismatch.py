@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from kodo.jobs.execution.worker.literal_value import is_literal, literal_value
+from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import report_line, report_node
 from kodo.jobs.review.python import Function, ParsedModule
@@ -95,9 +95,10 @@ def default_against_docstring(module: ParsedModule) -> Iterator[Candidate]:
             default = defaults.get(match[1])
             if default is None or not isinstance(default, ast.Constant):
                 continue
-            if not is_literal(match[2]):  # "defaults to 007" is no number of Python
+            try:
+                stated = literal_value(match[2])
+            except NoLiteral:  # "defaults to 007" is no number of Python
                 continue
-            stated = literal_value(match[2])
             if default.value is None or stated is None or isinstance(default.value, str):
                 continue
             if (type(default.value) is bool) == (type(stated) is bool) and default.value != stated:

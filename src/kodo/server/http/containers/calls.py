@@ -170,7 +170,7 @@ class _Call:
         stored = {one.file.path: one for one in await self._files.all(self._owner, self._container_id)}
         if reply.more:
             self._notes.append(
-                f"There are more than {self._settings.max_files} files; the others are not kept."
+                f"The number of files that are kept is limited to {self._settings.max_files}; the others are not."
             )
         else:
             await self._forget({path for path, _, _ in seen}, stored)

@@ -141,7 +141,7 @@ class StoreFiles:
         """Check that a store may have these files. Raises InvalidRequest."""
         most = self._context.settings.max_files
         if len(files) > most:
-            raise InvalidRequest(f"A vector store may have {most} files.", param=param)
+            raise InvalidRequest(f"The number of files in a vector store is limited to {most}.", param=param)
 
     async def _put(self, owner: str, store_id: str, stored: StoredFile, now: float) -> DocumentRow:
         """Store a file and start to index it, in the place of what is there; the row, also where it is being indexed already."""
