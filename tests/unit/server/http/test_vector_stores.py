@@ -112,11 +112,11 @@ async def test_too_many_files_leave_neither_a_store_nor_a_batch(tmp_path: Path) 
     async with served(given) as server:
         sdk = server.sdk()
         files = [await upload(sdk, name, TEA) for name in ("a.md", "b.md")]
-        with pytest.raises(openai.BadRequestError, match="may have 1 files"):
+        with pytest.raises(openai.BadRequestError, match="is limited to 1"):
             await sdk.vector_stores.create(file_ids=files)
         assert (await sdk.vector_stores.list()).data == []
         store = (await sdk.vector_stores.create(file_ids=files[:1])).id
-        with pytest.raises(openai.BadRequestError, match="may have 1 files"):
+        with pytest.raises(openai.BadRequestError, match="is limited to 1"):
             await sdk.vector_stores.file_batches.create(store, file_ids=files)
         batches = await server.state.store.list_documents(BATCH, DEFAULT_PROJECT, Page(), parent=store)
         assert batches == ([], False)
