@@ -271,7 +271,7 @@ async def test_limits_hold(tmp_path: Path) -> None:
             await upload(server, work, name, b"x")
         with pytest.raises(openai.BadRequestError, match="is limited to 2"):
             await upload(server, work, "c", b"x")
-        assert "not kept" in await python(server, work, "open('d', 'w').write('x')")
+        assert "is limited to 2" in await python(server, work, "open('d', 'w').write('x')")
         assert len((await server.sdk().containers.files.list(work)).data) == 2
         assert len(list((tmp_path / "containers").iterdir())) == 2
 
