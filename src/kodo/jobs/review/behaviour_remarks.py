@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from kodo.jobs.execution.calls import command, filled, written
 from kodo.jobs.execution.changed import Affected
@@ -17,7 +17,7 @@ from kodo.jobs.execution.definitions import Function
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.both_versions import Compared
-from kodo.jobs.execution.worker.difference import Difference, Worth, rank, worth
+from kodo.jobs.execution.worker.difference import Difference, Worth, is_plain, rank, worth
 from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.smaller import is_odd, size
@@ -50,8 +50,9 @@ def remarks(
     values: Collection[str] = (),
     said: set[tuple[str, ...]] | None = None,
 ) -> list[Candidate]:
-    """One candidate for each changed function whose behaviour differs, shown by the most telling call, and for each of the
-    ``values`` of the module that does; none that shows the same call as one of those ``said``, to which they are added.
+    """One candidate for each changed function whose behaviour differs, shown by the most telling call, a second one where it differs in
+    two ways, and one for each of the ``values`` of the module that does; none that shows the same call as one of those ``said``, to
+    which they are added.
     """
     proposed = [one for result in compared if result.function == GROUP for one in result.differences]
     stated = Stated(files)
@@ -66,9 +67,11 @@ def remarks(
                     meant.setdefault(root, []).append(difference)
     said = set() if said is None else said
     out: list[Candidate] = []
-    shown = _most_telling(compared, affected, module, meant)
-    shown |= {name: (difference, "") for name, difference in of_values.items()}
-    for name, (difference, why) in shown.items():
+    shown = [
+        *_most_telling(compared, affected, module, meant),
+        *((name, difference, "") for name, difference in of_values.items()),
+    ]
+    for name, difference, why in shown:
         told = (_what(difference), *contrast(difference.before, difference.after, difference.call))
         if told not in said:
             said.add(told)
@@ -82,11 +85,11 @@ def _most_telling(
     affected: Mapping[str, Affected],
     module: TargetModule,
     meant: Mapping[str, Sequence[Difference]],
-) -> dict[str, tuple[Difference, str]]:
-    """The difference that shows each changed function best, and what says that it is not meant; without such a reason, none that
-    is of the kind of a new outcome which is ``meant``.
+) -> Iterator[tuple[str, Difference, str]]:
+    """Each changed function with the difference that shows it best and what says that it is not meant; without such a reason, none
+    that is of the kind of a new outcome which is ``meant``. After it another one, where a caller sees both.
     """
-    best: dict[str, tuple[tuple[int, ...], Difference, str]] = {}
+    told: dict[str, list[tuple[tuple[int, ...], Difference, str]]] = {}
     for one in compared:
         where = affected[one.function]
         for difference in one.differences:
@@ -100,11 +103,31 @@ def _most_telling(
                 size(difference.call),
             )
             for root in where.roots:
-                if not why and root in meant and is_of_kind(difference, meant[root]):
-                    continue
-                if root not in best or key < best[root][0]:
-                    best[root] = (key, difference, why)
-    return {root: (difference, why) for root, (_, difference, why) in best.items()}
+                if why or root not in meant or not is_of_kind(difference, meant[root]):
+                    told.setdefault(root, []).append((key, difference, why))
+    for root, rows in told.items():
+        rows.sort(key=lambda row: row[0])
+        _, best, why = rows[0]
+        yield root, best, why
+        others = (row for row in rows[1:] if is_another(best, row[1]))
+        if (second := next(others, None)) is not None:
+            yield root, *second[1:]
+
+
+def is_another(one: Difference, other: Difference) -> bool:
+    """Whether two differences are two things that a change does, of which a caller sees both: what comes out is of other kinds, before
+    or after, as where one input is refused now and another one gives more.
+    """
+    are_seen = (
+        not each.within and is_plain(worth(each.call, each.before, each.after)) for each in (one, other)
+    )
+    return all(are_seen) and _outcomes(one) != _outcomes(other)
+
+
+def _outcomes(one: Difference) -> tuple[str, str]:
+    """The kinds of the outcomes before and after: a result, or the error that is raised."""
+    before, after = (each.parts.get("raises", "") or each.kind for each in (one.before, one.after))
+    return before, after
 
 
 def _of_values(compared: Iterable[Compared], stated: Stated) -> dict[str, Difference]:

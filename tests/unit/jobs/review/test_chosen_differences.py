@@ -61,3 +61,24 @@ def test_a_result_is_told_rather_than_the_order_of_keys(tmp_path: Path) -> None:
     value = _difference("f('a longer text')", "{'a': 1}", "{'a': 2}")
     (message,) = _told(tmp_path, f=(order, value))
     assert "a longer text" in message
+
+
+def test_two_things_that_a_change_does_are_told_both(tmp_path: Path) -> None:
+    """One input gives another result, and one that gave a result is refused."""
+    result, refusal = _difference("f(3)", "3", "0"), _refusal("f('a')", "1", deliberate=True)
+    assert len(_told(tmp_path, f=(result, refusal, _difference("f(44)", "4", "0")))) == 2
+
+
+def test_an_accident_of_a_made_up_value_is_no_second_thing(tmp_path: Path) -> None:
+    """An operation that fails on what it was not made for says little beside a result."""
+    result, accident = _difference("f(3)", "3", "0"), _refusal("f('a')", "1", deliberate=False)
+    assert len(_told(tmp_path, f=(result, accident))) == 1
+
+
+def _refusal(expression: str, before: str, *, deliberate: bool) -> Difference:
+    """A call that gave a result and ends in an error now."""
+    call = Call(1, "f", expression, ())
+    after = Outcome(
+        1, "raises", {"raises": "TypeError", "message": "no"}, accident=not deliberate, deliberate=deliberate
+    )
+    return Difference(call, Outcome(1, "value", {"result": before}), after, call)
