@@ -1,10 +1,6 @@
-"""The texts, names and options that a change is about: literals of what changed, those that share a word with its lines, and the
-names on these.
-"""
+"""The texts and options that a change is about: literals of what changed, and those that share a word with its lines."""
 
 import ast
-import builtins
-import keyword
 import random
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,7 +14,6 @@ from kodo.jobs.execution.worker.literal_value import NoLiteral, literal_value
 _MAX_TEXTS = 80
 _MAX_LENGTH = 60
 _MAX_NUMBERS, _MAX_DIGITS = 8, 12
-_MAX_NAMES = 12
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
@@ -132,35 +127,6 @@ def relevant_options(lines: Iterable[str], modules: Sequence[TargetModule]) -> t
         return name not in names, -len(own & words) / len(own)
 
     return tuple(sorted(found, key=distance))[:_MAX_TEXTS]
-
-
-def relevant_names(module: TargetModule, touched: Collection[int]) -> tuple[str, ...]:
-    """The names on the ``touched`` lines of a module, attributes and texts that are names too, and those in the conditions that
-    hold such a line. Names of functions and classes of the module are left out: no option is called so.
-    """
-    found: dict[str, None] = {}
-    for node in ast.walk(module.tree):
-        start, end = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
-        if start is None or end is None:
-            continue
-        if isinstance(node, ast.If | ast.While | ast.IfExp) and any(start <= line <= end for line in touched):
-            found |= dict.fromkeys(name for one in ast.walk(node.test) for name in _names_in(one))
-        elif start in touched:
-            found |= dict.fromkeys(_names_in(node))
-    own = {part for name in (*module.every_function, *module.classes) for part in name.split(".")}
-    kept = (name for name in found if name not in own and not name.startswith("__") and name not in _COMMON)
-    return tuple(name for name in kept if name not in vars(builtins) and not keyword.iskeyword(name))[
-        :_MAX_NAMES
-    ]
-
-
-def _names_in(node: ast.AST) -> Iterator[str]:
-    """The name that a node is, or has."""
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
-            yield name.lstrip("_")
-        case ast.Constant(value=str(name)) if name.isidentifier():
-            yield name
 
 
 def _is_unicode(text: str) -> bool:

@@ -26,7 +26,7 @@ from kodo.jobs.execution.worker.compare import Group
 from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.touched import touched_in, touched_names, touched_texts
+from kodo.jobs.review.touched import touched_comparisons, touched_in, touched_names, touched_texts
 
 INPUTS = 300
 CALLER_INPUTS = 120
@@ -99,6 +99,7 @@ def what_it_is_about(
         is_about_types(_sources(both, changed)),
         any(name.endswith(".__get__") for name in changed),
         touched_in(file, *both, roots),
+        touched_comparisons(file, *both),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kodo.jobs.execution.changed_lines import visited_lines
-from kodo.jobs.execution.relevant_words import relevant_names
+from kodo.jobs.execution.relevant_options import compared_values, relevant_names
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.review.changes import ChangedFile
 
@@ -25,6 +25,14 @@ def touched_names(file: ChangedFile, before: TargetModule, after: TargetModule) 
     """The names that the change is about, those of the version after it first."""
     names = (*relevant_names(after, file.added), *relevant_names(before, _removed_lines(file)))
     return tuple(dict.fromkeys(names))
+
+
+def touched_comparisons(
+    file: ChangedFile, before: TargetModule, after: TargetModule
+) -> dict[str, tuple[str, ...]]:
+    """What names are compared with where the change is, in either version, as sources by name."""
+    new, old = compared_values(after, file.added), compared_values(before, _removed_lines(file))
+    return {name: tuple(dict.fromkeys((*new.get(name, ()), *old.get(name, ())))) for name in {**new, **old}}
 
 
 def touched_texts(file: ChangedFile) -> list[str]:

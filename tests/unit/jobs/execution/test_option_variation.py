@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kodo.jobs.execution.calls import filled, filled_setup
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.relevant_words import relevant_names, relevant_options
+from kodo.jobs.execution.relevant_options import compared_values, relevant_names
+from kodo.jobs.execution.relevant_words import relevant_options
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.definition_variation import calling_back, decorated, raising
@@ -187,3 +188,33 @@ def test_a_mark_is_put_where_a_text_keeps_its_meaning():
     found = {filled(one) for number in range(1500) if (one := vary.one(call, number)) is not None}
     assert repr(text.replace("[\n", "[  # skip\n")) in {one[2:-1] for one in found}
     assert repr(text.replace("    b", "    # skip\n    b")) in {one[2:-1] for one in found}
+
+
+_COMPARED = """NEVER = 0
+ALWAYS = 1
+
+
+class Reader:
+    def __init__(self, text, kind=None, extra=NEVER):
+        self.text, self.kind, self._extra = text, kind, extra
+
+    def read(self):
+        if self._extra == ALWAYS and self.kind in ("xml", "json"):
+            return self.text
+        return ""
+"""
+
+
+def test_an_option_may_be_what_it_is_compared_with_on_changed_lines(tmp_path: Path):
+    """A constant, one of several, or one that has a name; a comparison elsewhere says nothing."""
+    (tmp_path / "m.py").write_text(_COMPARED)
+    module = load(tmp_path / "m.py")
+    line = 1 + _COMPARED[: _COMPARED.index("return self.text")].count("\n")
+    found = compared_values(module, {line})
+    assert found == {"extra": ("1",), "kind": ("'xml'", "'json'")}
+    assert compared_values(module, {1}) == {}
+    call = Call(0, "", "m.Reader(_0).read()", (Arg("a", "'y'"),), ("import m",), origin="test")
+    combine = Combinations(Arguments([call]), ["kind"], found)
+    rng = random.Random(0)
+    made = {filled(one) for number in range(300) if (one := combine.combined(call, number, rng)) is not None}
+    assert {"m.Reader('y', kind='xml').read()", "m.Reader('y', extra=1).read()"} <= made

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -22,7 +23,8 @@ from kodo.jobs.execution.worker.literal_value import is_literal
 
 _NEIGHBOUR = 0.25  # of the combinations, those that call another function of the same module
 _NAMED = 0.4  # of the other ones, those with an option that is called like a name on the changed lines
-_OPTION_VALUES = (True, True, False, None, 0, 1, "")
+_OPTION_VALUES = ("True", "True", "False", "None", "0", "1", "''")
+_COMPARED = 0.6  # of the options of these names, those that are compared with constants on these lines, and given one
 _MAX_VALUES = 40
 _MAX_VAIN = 4
 _MAX_ARGS = 20
@@ -89,12 +91,19 @@ class Arguments:
 class Combinations:
     """Puts one of ``arguments`` into another call, and learns which of these changes let it arrive where it is to go.
 
-    ``names`` are those on the changed lines: an option may be called so, which no other call gives.
+    ``names`` are those on the changed lines: an option may be called so, which no other call gives. ``compared`` are the sources of
+    what they are compared with there.
     """
 
-    def __init__(self, arguments: Arguments, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        arguments: Arguments,
+        names: Sequence[str] = (),
+        compared: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self._arguments = arguments
-        self._names = names
+        self._names = tuple(dict.fromkeys((*names, *compared)))
+        self._compared = compared
         self._vain: Counter[tuple[str, Slot]] = Counter()
         self._tried: dict[int, tuple[str, Slot]] = {}
 
@@ -116,9 +125,9 @@ class Combinations:
             return None if made is None else _remade(call, number, at, tree, call.args, made.imports)
         named = [name for name in self._names if self._is_worth(callee, name)]
         if named and rng.random() < _NAMED:
-            name = rng.choice(named)
+            name, value_source = self._option(named, rng)
             self._tried[number] = callee, name
-            _put(node, name, ast.Constant(rng.choice(_OPTION_VALUES)))
+            _put(node, name, ast.parse(value_source, mode="eval").body)
             return _remade(call, number, at, tree, call.args, ())
         chosen = self._argument(node, callee, rng)
         if chosen is None:
@@ -133,6 +142,14 @@ class Combinations:
             )
         _put(node, slot, given)
         return _remade(call, number, at, tree, args, value.imports)
+
+    def _option(self, names: Sequence[str], rng: random.Random) -> tuple[str, str]:
+        """One of these names, and the source of a value for it."""
+        compared = [name for name in names if name in self._compared]
+        if compared and rng.random() < _COMPARED:
+            name = rng.choice(compared)
+            return name, rng.choice(self._compared[name])
+        return rng.choice(names), rng.choice(_OPTION_VALUES)
 
     def _to_neighbour(self, node: ast.Call, callee: str, number: int, rng: random.Random) -> _Value | None:
         """Let a call call another function of the same module, and return that one; None where there is none."""

@@ -43,6 +43,8 @@ class About(msgspec.Struct, frozen=True):
     """Whether a changed function is what a descriptor does when it is read."""
     touched: dict[str, Lines] = {}
     """The lines of changed functions that the change touched, before it and after it. Calls that run them matter most."""
+    compared: dict[str, tuple[str, ...]] = {}
+    """The sources of constants that names are compared with on the changed lines: what an option of that name may be."""
 
 
 class NextCalls:
@@ -93,7 +95,7 @@ class NextCalls:
         if exploration is None or len(self._tests) > _GROWN * known:
             about = self._about
             calls = [*self._tests, *seeds.calls]
-            combine = Combinations(self._arguments, about.names)
+            combine = Combinations(self._arguments, about.names, about.compared)
             vary = Variations(
                 calls,
                 about.words,
