@@ -1,6 +1,6 @@
 """Calls out of a project's own tests: what each test looks at, with the statements before it, without a test runner.
 
-``assert f(x) == 3`` gives the expression ``f(x)``; so do ``assertEqual``, the body of ``pytest.raises`` and the right
+``assert f(x) == 3`` gives the expression ``f(x)``; so do ``assertEqual``, the body of ``pytest.raises`` or ``assertRaises`` and the right
 side of an assignment. Literals become arguments, so that they can be varied and made smaller. Imports, helpers and
 constants of the test file that the statements name come first, and the fixtures of it and of its conftests. Tests with
 fixtures that cannot be made here are left out. Reads source only.
@@ -181,7 +181,7 @@ def _calls_of(test: FunctionNode, owner: ast.ClassDef | None, file: _File) -> It
                     yield call
             if isinstance(statement, ast.Assert) or _is_assertion(statement) or _is_documentation(statement):
                 continue
-            if isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0]):
+            if _expects_error(statement):
                 continue
             before.append(statement)
             if len(before) > _MAX_SETUP:
@@ -201,6 +201,11 @@ def _is_assertion(statement: ast.stmt) -> bool:
     )
 
 
+def _expects_error(statement: ast.stmt) -> bool:
+    """Whether a statement is the block of ``pytest.raises`` or ``assertRaises``."""
+    return isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0]).lower()
+
+
 def _looked_at(statement: ast.stmt) -> Iterator[ast.expr]:
     """The expressions of a statement whose value the test is about; those with a call in them."""
     found: list[ast.expr] = []
@@ -216,11 +221,7 @@ def _looked_at(statement: ast.stmt) -> Iterator[ast.expr]:
             found = [call]
     elif isinstance(statement, ast.Assign):
         found = [statement.value]
-    elif (
-        isinstance(statement, ast.With)
-        and len(statement.body) == 1
-        and "raises" in ast.unparse(statement.items[0])
-    ):
+    elif isinstance(statement, ast.With) and len(statement.body) == 1 and _expects_error(statement):
         inner = statement.body[0]
         if isinstance(inner, ast.Expr | ast.Assign):
             found = [inner.value]

@@ -57,6 +57,24 @@ def test_what_a_test_looks_at_comes_with_the_statements_before_it():
     assert "cart.add('apple', double(3))" in lines(refused)
 
 
+def test_a_block_that_expects_an_error_is_looked_at_and_left_out_after_that():
+    """``assertRaises`` of unittest as well as ``pytest.raises``."""
+    source = """
+import unittest
+from shop import Cart
+
+class CartTest(unittest.TestCase):
+    def test_add(self):
+        cart = Cart()
+        with self.assertRaises(ValueError):
+            cart.add("", 1)
+        self.assertEqual(cart.total(), 0)
+"""
+    calls = {filled(call): lines(call) for call in calls_of_tests(TestSource(source, ""), {"add"})}
+    assert "cart.add('', 1)" in calls
+    assert not any("assertRaises" in line for line in calls["cart.total()"])
+
+
 def test_literals_are_arguments():
     """A literal of the setup or of the expression can be varied."""
     calls = list(calls_of_tests(TestSource(SOURCE), {"total"}))

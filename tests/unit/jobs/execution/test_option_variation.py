@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
+
 from kodo.jobs.execution.calls import filled, filled_setup
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.relevant_options import compared_values, relevant_names
@@ -218,3 +220,14 @@ def test_an_option_may_be_what_it_is_compared_with_on_changed_lines(tmp_path: Pa
     rng = random.Random(0)
     made = {filled(one) for number in range(300) if (one := combine.combined(call, number, rng)) is not None}
     assert {"m.Reader('y', kind='xml').read()", "m.Reader('y', extra=1).read()"} <= made
+
+
+def test_methods_of_a_test_that_nobody_calls_stay_as_they_are():
+    """A helper of the test's class is changed where the program calls it."""
+    helpers = "class CartTest(unittest.TestCase):\n\n    def check(self):\n        return 1\n\n    def make(self):\n        return 2"
+    call = Call(0, "", "run(self.make())", setup=(helpers, "self = CartTest()"), origin="test")
+    rng = random.Random(0)
+    made = {one.setup[0] for number in range(60) if (one := raising(call, number, ["KeyError"], rng))}
+    assert made == {helpers.replace("return 2", "raise KeyError")}
+    other = msgspec.structs.replace(call, expression="run(self)")
+    assert raising(other, 1, ["KeyError"], rng) is None

@@ -21,6 +21,7 @@ from kodo.jobs.execution.worker.probe import Inner, first_difference
 from kodo.jobs.execution.worker.seeds import Seeds, Two, through
 from kodo.jobs.execution.worker.shrinking import shrunk, stable
 from kodo.jobs.execution.worker.smaller import is_odd, size
+from kodo.jobs.execution.worker.stopped_calls import StoppedCalls
 from kodo.jobs.execution.worker.version_pair import Pair
 
 BATCH = 100
@@ -91,6 +92,7 @@ class BothVersions:
         self.settled: set[str] = set()
         """Those of them that have one which a caller sees, so that nothing better is looked for."""
         self._best: dict[str, Worth] = {}
+        self.stopped = StoppedCalls()
         self.only_counts = False
         """Whether what is judged from now on is of no use, since everything is shown."""
 
@@ -140,6 +142,7 @@ class BothVersions:
     def make(self, calls: Sequence[Call], until: float) -> dict[int, Two]:
         """Both outcomes of each call that there is time for until ``until``; those on a new way through a changed function are kept."""
         seen = self._first.run(calls, reach=self._functions, inner=False, until=until)
+        self.stopped.see(calls, seen)
         if self._elsewhere:
             of_tests = {call.id for call in calls if call.origin == "test"}
             seen = {

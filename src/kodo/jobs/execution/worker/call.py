@@ -57,11 +57,14 @@ _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
 
 
 class Unusable(Exception):
-    """The call says nothing a test could assert; the message is the reason, ``uses`` what can be done with the result."""
+    """The call says nothing a test could assert; the message is the reason, ``uses`` what can be done with the result.
+    ``stopped`` is the statement of the setup that raised something else than an AssertionError, -1 for none.
+    """
 
-    def __init__(self, reason: str, uses: tuple[str, ...] = ()) -> None:
+    def __init__(self, reason: str, uses: tuple[str, ...] = (), stopped: int = -1) -> None:
         super().__init__(reason)
         self.uses = uses
+        self.stopped = stopped
 
 
 def observe(
@@ -281,7 +284,10 @@ def _set_up(call: Call, space: dict[str, object], ran: RawResult) -> None:
                     statement.partition("=")[2].strip().partition("(")[0]
                     or statement.strip().partition("(")[0]
                 )
-                raise Unusable(f"its inputs cannot be made: {made} raises {type(error).__name__}") from None
+                raise Unusable(
+                    f"its inputs cannot be made: {made} raises {type(error).__name__}",
+                    stopped=-1 if isinstance(error, AssertionError) else at,
+                ) from None
             ran.skipped.append(at)
 
 

@@ -24,7 +24,9 @@ from kodo.jobs.execution.worker.literal_value import is_literal
 _NEIGHBOUR = 0.25  # of the combinations, those that call another function of the same module
 _NAMED = 0.4  # of the other ones, those with an option that is called like a name on the changed lines
 _OPTION_VALUES = ("True", "True", "False", "None", "0", "1", "''")
-_COMPARED = 0.6  # of the options of these names, those that are compared with constants on these lines, and given one
+_COMPARED = (
+    0.6  # of the options of these names, those that are compared with constants on these lines, and given one
+)
 _MAX_VALUES = 40
 _MAX_VAIN = 4
 _MAX_ARGS = 20

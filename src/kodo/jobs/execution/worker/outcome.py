@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Whether random numbers were drawn, which start at the same place for every call."""
     bytes_drawn: int = 0
     """How many random bytes of the system were drawn, which are the same for every call."""
+    stopped: int = -1
+    """The statement of the setup that raised, so that the call was not made; -1 for none."""
 
     def same(self, other: "Outcome") -> bool:
         """Whether nothing that is compared differs."""
@@ -116,7 +118,7 @@ def _outcome(
     except TooLong:
         return Outcome(call.id, "timeout")
     except Unusable as reason:
-        return Outcome(call.id, "unusable", {"why": str(reason)})
+        return Outcome(call.id, "unusable", {"why": str(reason)}, stopped=reason.stopped)
     drawn = random.getstate() != start
     parts = {
         f"after: {name}": placeless(text, root)
