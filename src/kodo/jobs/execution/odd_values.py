@@ -2,7 +2,8 @@
 
 Code that compares with ``==`` meets something that equals everything and something that does not equal itself, code that asks
 for an attribute an object that hands it on, code that reads a file one in memory, code that goes through a value twice an
-iterator, and code that deals with errors on the way one that fails in the middle. Reads source only.
+iterator, code that deals with errors on the way one that fails in the middle, and code that asks what a function takes functions of
+every form. Reads source only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator
 
 from kodo.jobs.execution.effects import origins
+from kodo.jobs.execution.library_values import callables_asked, instances_asked
 from kodo.jobs.execution.operators import answering
 
 HOLE = "{0}"
@@ -52,8 +54,13 @@ def odd_values(
     """
     inner = [one for node in nodes for one in ast.walk(node)]
     inner.sort(key=lambda node: not _is_on(node, touched))
-    found = [source for one in inner for source in _asked(one)]
-    found += _halves(inner, origins(tree), library)
+    imported = origins(tree)
+    found = [
+        source
+        for one in inner
+        for source in (*_asked(one), *instances_asked(one, imported), *callables_asked(one))
+    ]
+    found += _halves(inner, imported, library)
     return tuple(dict.fromkeys(found))[:_MAX_VALUES]
 
 

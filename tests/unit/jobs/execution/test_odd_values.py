@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import importlib
 import io
 import itertools
 import math
@@ -14,6 +15,7 @@ from unittest import mock
 
 import pytest
 
+from kodo.jobs.execution import library_values
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.odd_values import odd_values
@@ -45,6 +47,9 @@ def _odd(source: str) -> tuple[str, ...]:
         ("text = 'Key %s' % key", "(1, 2)"),
         ("try:\n    for one in x: pass\nexcept ValueError: pass", "itertools.chain({0}, map(int, 'x'))"),
         ("def __add__(self, other): pass", "[1, 2]"),
+        ("import inspect\ncount = len(inspect.signature(x).parameters)", "lambda a, *, b=1: (a, b)"),
+        ("import operator as op\nisinstance(x, (int, op.itemgetter))", "operator.itemgetter(0)"),
+        ("from decimal import Decimal\nisinstance(x, Decimal)", "decimal.Decimal('1.5')"),
     ],
 )
 def test_what_code_asks_for_it_gets(source: str, value: str) -> None:
@@ -218,3 +223,11 @@ def test_code_is_about_types_where_it_asks_for_their_form() -> None:
     """Not where it asks values for their class."""
     assert is_about_types(["if isinstance(other, TypeVar): pass"])
     assert not is_about_types(["if isinstance(other, int): pass"])
+
+
+def test_values_of_the_library_are_instances_of_the_classes_that_are_asked_for() -> None:
+    """Each source makes one, by the names that calls have."""
+    names = {name: importlib.import_module(name) for name in LIBRARY}
+    for kind, source in library_values._OF_CLASSES.items():
+        assert isinstance(eval(source, dict(names)), eval(kind, dict(names))), kind
+    assert all(callable(eval(source, dict(names))) for source in library_values._CALLABLES)

@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.difference import Difference, Worth, is_plain, rank, tells, worth
+from kodo.jobs.execution.worker.carried_values import CarriedValues
+from kodo.jobs.execution.worker.difference import (
+    Difference,
+    Worth,
+    is_plain,
+    is_private,
+    rank,
+    tells,
+    worth,
+)
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.execution.worker.outcome import Outcome
@@ -93,6 +102,7 @@ class BothVersions:
         """Those of them that have one which a caller sees, so that nothing better is looked for."""
         self._best: dict[str, Worth] = {}
         self.stopped = StoppedCalls()
+        self._carried = {root: CarriedValues() for root in self.roots}
         self.only_counts = False
         """Whether what is judged from now on is of no use, since everything is shown."""
 
@@ -163,6 +173,15 @@ class BothVersions:
     def _through_values(self, outcome: Outcome) -> Outcome:
         """What a call out of a test did, as one that may have gone through the values that are read elsewhere."""
         return msgspec.structs.replace(outcome, reached=(*outcome.reached, *self._elsewhere))
+
+    def carried(self) -> list[Call]:
+        """The public calls to make because of what private ones showed since the last time."""
+        return [
+            call
+            for root, values in self._carried.items()
+            if root not in self.settled
+            for call in values.calls([*self.seeds[root].near, *self.seeds[root].calls])
+        ]
 
     def is_near(self, pair: Two) -> bool:
         """Whether a call runs lines that the change touched."""
@@ -255,6 +274,8 @@ class BothVersions:
                 self.settled |= names
             for name in names:
                 self._best[name] = min(how_well, self._best.get(name, how_well))
+                if is_private(one.call) and name in self._carried:
+                    self._carried[name].show(one.call)
 
     def _inside(self, calls: Sequence[Call], seen: Mapping[int, Two]) -> list[Difference]:
         """The smallest call with the same outcome in both versions, inside which a changed function does something else."""

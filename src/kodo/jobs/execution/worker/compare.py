@@ -1,8 +1,8 @@
 """Compare two versions of a module: whose calls are made next, as long as there is time.
 
-Values of the module, changed functions, calls out of tests, callers, variations, and statements at which one version alone stopped
-take turns, each with a part of the time; what one has no use for is the others', and nothing that there was no time for in a turn is
-given up.
+Values of the module, changed functions, calls out of tests, callers, variations, and the calls that what these showed leads to (a
+statement at which one version stopped, public calls with the values of private ones) take turns, each with a part of the time; what one
+has no use for is the others', and nothing that there was no time for in a turn is given up.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from kodo.jobs.execution.worker.turns import Turns
 from kodo.jobs.execution.worker.varied_calls import VariedCalls
 from kodo.jobs.execution.worker.version_pair import SideFailed
 
-_VALUES, _CHANGED, _CALLERS, _VARIED, _STOPPED = "values", "changed", "callers", "varied", "stopped"
-_PARTS = {_VALUES: 0.1, _CHANGED: 0.3, _CALLERS: 0.1, _VARIED: 0.15, _STOPPED: 0.1}
+_VALUES, _CHANGED, _CALLERS, _VARIED, _LED_TO = "values", "changed", "callers", "varied", "led to"
+_PARTS = {_VALUES: 0.1, _CHANGED: 0.3, _CALLERS: 0.1, _VARIED: 0.15, _LED_TO: 0.1}
 _PART_OF_TESTS = 0.12
 """The parts of the time: calls out of tests have one for each source."""
 _TURN = 0.05, 0.5
@@ -130,7 +130,7 @@ class _Comparison:
         self._turns: Turns[str] = Turns(lambda kind: _PARTS.get(kind, _PART_OF_TESTS))
         self._incoming = Incoming[Call](_folder(), job.later)
         self._groups = Incoming[Group](_folder(), (job.rest,) if job.rest else (), Group)
-        self._stopped = TestCalls(both)
+        self._led_to = TestCalls(both)
         self._looked = 0.0
         self._was_complete = False
         self.is_dry = False
@@ -161,7 +161,7 @@ class _Comparison:
                 kind = self._turns.next(ready)
                 with self._turns.measured(kind):
                     yield from kinds[kind].turn(min(time.monotonic() + turn, self._job.until))
-                self._stopped.put(self._both.stopped.taken())
+                self._led_to.put([*self._both.stopped.taken(), *self._both.carried()])
             elif self._is_complete():
                 break
             else:
@@ -176,7 +176,7 @@ class _Comparison:
         has_waited = self._is_complete() or time.monotonic() > self._job.until - (1 - _WAITED) * both.budget
         if not (has_waited and self._groups.ended and both.all_dry()):
             return False
-        waiting: tuple[_Calls, ...] = (self._values, self._stopped, *self._tests.values())
+        waiting: tuple[_Calls, ...] = (self._values, self._led_to, *self._tests.values())
         return both.unreached().isdisjoint(self._changed.left()) and not any(
             calls.is_ready() for calls in waiting
         )
@@ -196,7 +196,7 @@ class _Comparison:
             **self._tests,
             _CALLERS: self._callers,
             _VARIED: self._varied,
-            _STOPPED: self._stopped,
+            _LED_TO: self._led_to,
         }
 
     def _is_complete(self) -> bool:
