@@ -47,8 +47,10 @@ _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
 _SHRINK_SECONDS = 2.5
 """For all the calls of one function that are made smaller."""
-_ENOUGH = 0.35
-"""The part of the budget after which no more is begun where something is shown already."""
+_ENOUGH, _ENOUGH_INSIDE = 0.35, 0.5
+"""The parts of the budget after which no more is begun where something is shown already that a caller sees, and where not all that is
+shown a caller sees.
+"""
 _DRY = 0.25
 """The part of the budget for calls that do nothing new, after which a function is not looked at further."""
 
@@ -137,7 +139,8 @@ class BothVersions:
 
     def is_enough(self) -> bool:
         """Whether nothing more is to be begun: there is no time, everything is shown, or something is and a part of the time over."""
-        is_late = time.monotonic() > self._start + _ENOUGH * self.budget
+        part = _ENOUGH if self.shown <= self.settled else _ENOUGH_INSIDE
+        is_late = time.monotonic() > self._start + part * self.budget
         return self.is_over() or self.all_shown() or (bool(self.shown) and is_late)
 
     def numbered(self, calls: Iterable[Call]) -> list[Call]:
@@ -188,11 +191,14 @@ class BothVersions:
         return any(self.seeds[root].touches(pair) for root in through(pair) & self.seeds.keys())
 
     def is_better(self, functions: Iterable[str], call: Call, pair: Two) -> bool:
-        """Whether a call shows one of these functions well, and better than all before it."""
+        """Whether a call shows one of these functions well, and better than all before it: of those that a caller does not see, one is as
+        good as another, and each that is judged takes seconds.
+        """
         if not tells(*pair) or rank(*pair) > _TELLING:
             return False
         one = worth(call, *pair)
-        return any(name not in self._best or one < self._best[name] for name in functions)
+        end = None if is_plain(one) else 2
+        return any(name not in self._best or one[:end] < self._best[name][:end] for name in functions)
 
     def judge(self, function: str, calls: Sequence[Call], seen: Mapping[int, Two]) -> Compared:
         """What these outcomes show of a function."""

@@ -6,6 +6,8 @@ Requests and answers are JSON lines: a ``Batch`` for each request; an ``Outcome`
 empty line. An import failure is one ``Failed`` line.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import math
@@ -61,11 +63,19 @@ class Batch(msgspec.Struct, frozen=True):
     inner: bool = True
     """Whether the calls that the watched functions get inside are described, which takes longer than most calls."""
     until: float | None = None
-    """The monotonic time after which no call is begun; None for no such time."""
+    """The monotonic time after which no call is begun; None for no such time. The imports of the calls do not count, but for ``end``."""
+    end: float | None = None
+    """The monotonic time after which none is begun whatever is imported."""
     operands: tuple[str, ...] = ()
     """Functions whose comparisons are looked at instead: what they compare is told of each call."""
     apart: bool = False
     """Whether each call is made in a child of its own, so that none sees what another one did."""
+
+    def later(self, seconds: float) -> Batch:
+        """The batch with that much more time, as far as there is any."""
+        if self.until is None:
+            return self
+        return msgspec.structs.replace(self, until=min(self.until + seconds, self.end or math.inf))
 
     def is_over(self) -> bool:
         """Whether no further call may be begun."""
@@ -198,8 +208,10 @@ def main() -> None:
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
         if not batch.is_over():
+            started = time.monotonic()
             preload(batch.calls, where.source)
             _import_for(batch.calls, imported)
+            batch = batch.later(time.monotonic() - started)
         if batch.reach not in marks:
             made = Marks(module.__file__ or "", batch.reach)
             marks[batch.reach] = made if made.put() else None

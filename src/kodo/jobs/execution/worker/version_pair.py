@@ -150,6 +150,7 @@ class Pair:
             words,
             inner,
             None if end == math.inf else end,
+            self._until,
             tuple(operands),
             apart,
         )
