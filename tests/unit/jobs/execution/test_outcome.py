@@ -1,6 +1,7 @@
 """Outcomes of two runs: what is steady, and what of it tells two versions apart."""
 
 import json
+import os
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_random_numbers_start_at_the_same_place_for_every_call():
     one, other = (outcome_of(Call(1, "f", "random.random()"), space, {}, 5.0, "/r") for _ in range(2))
     assert one.parts == other.parts and one.drawn
     assert not outcome_of(Call(1, "f", "1 + 1"), space, {}, 5.0, "/r").drawn
+
+
+def test_what_a_call_does_to_the_environment_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call sees the variables as they were: changed, added and removed ones."""
+    monkeypatch.setenv("KODO_OLD", "old")
+    monkeypatch.setenv("KODO_GONE", "there")
+    monkeypatch.delenv("KODO_NEW", raising=False)
+    setup = ("os.environ.update(KODO_OLD='other', KODO_NEW='new')", "os.environ.pop('KODO_GONE')")
+    shown = "[os.environ.get(name) for name in ('KODO_OLD', 'KODO_NEW', 'KODO_GONE')]"
+    seen = outcome_of(Call(1, "f", shown, setup=setup), {"os": os}, {}, 5.0, "/r")
+    assert seen.parts["result"] == "['other', 'new', None]"
+    assert [os.environ.get(name) for name in ("KODO_OLD", "KODO_NEW", "KODO_GONE")] == ["old", None, "there"]
 
 
 def test_a_place_that_a_call_writes_into_its_argument_is_one_in_both_versions() -> None:

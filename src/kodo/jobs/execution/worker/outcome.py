@@ -1,11 +1,13 @@
 """What one call did, in parts that two versions of the code can be compared by."""
 
 import dis
+import os
 import random
 import re
 import traceback
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -98,9 +100,23 @@ def outcome_of(
     root: str,
     without: Collection[str] = (),
 ) -> Outcome:
-    """Make one call in a fresh copy of ``names``, with the fixtures it asks for; attributes ``without`` are not compared."""
-    with fixtures(call) as made:
+    """Make one call in a fresh copy of ``names``, with the fixtures it asks for; attributes ``without`` are not compared. What it does to
+    the environment ends with it, so that it says nothing of the next call.
+    """
+    with _same_environment(), fixtures(call) as made:
         return _outcome(call, {**names, **made}, defined, seconds, root, without)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """The variables of the environment after the block as before it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        if dict(os.environ) != before:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def _outcome(
