@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.model import Arg, Call, Expectation
 from kodo.jobs.execution.worker.both_versions import BothVersions, Compared
 from kodo.jobs.execution.worker.function_calls import FIRST, FunctionCalls
-from kodo.jobs.execution.worker.next_calls import About
+from kodo.jobs.execution.worker.next_calls import About, NextCalls
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.seeds import Seeds, Two
 from kodo.jobs.execution.worker.test_calls import TestCalls
@@ -201,3 +201,14 @@ def test_variations_that_a_turn_had_no_time_for_are_made_in_the_next_ones() -> N
         made.append((both.sources[:40], count))
     (all_at_once, few), (in_parts, many) = made
     assert all_at_once == in_parts and len(in_parts) == 40 and many > few
+
+
+def test_what_is_said_of_an_example_is_not_said_of_its_variations() -> None:
+    """Another input may give something else, and the documentation does not speak of it."""
+    expect = Expectation("value", "'b'", "example", "f('a')")
+    shown = Call(1, "f0", "f(_0)", (Arg("x", "'a longer text'"),), origin="example", expect=expect)
+    seeds = Seeds("f0")
+    one = Outcome(1, "value", {"result": "1"}, reached=("f0",), lines=(1,))
+    seeds.keep([shown], {1: (one, one)})
+    made = NextCalls(About(("a", "b"))).of(seeds, 1, lambda calls: {})
+    assert made and all(call.expect is None for call in made)

@@ -119,6 +119,13 @@ def test_an_example_that_the_change_breaks_is_a_warning():
     assert finding.severity is Severity.WARNING and 'the documentation shows "' in finding.message
 
 
+def test_an_example_with_an_expectation_is_told_as_it_is_shown():
+    """A shorter input would be one that the documentation does not speak of."""
+    old = 'def total(items: list[int]) -> int:\n    """Sum.\n\n    >>> total([5, 7, 9])\n    21\n    """\n    return sum(items)\n'
+    (finding,) = said(compare(old, old.replace("sum(items)", "sum(items) + 1")))
+    assert finding.severity is Severity.WARNING and "total([5, 7, 9])" in finding.message
+
+
 def test_what_speaks_against_a_change_is_said_in_japanese():
     """The reason with the rest of the sentence; the values in it stay as they are."""
     values = ("f(1)", "'binary'", "2", "KeyError is never meant")

@@ -28,7 +28,7 @@ from kodo.jobs.execution.worker.next_calls import About
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.probe import Inner, first_difference
 from kodo.jobs.execution.worker.seeds import Seeds, Two, through
-from kodo.jobs.execution.worker.shrinking import shrunk, stable
+from kodo.jobs.execution.worker.shrinking import is_stated, shrunk, stable
 from kodo.jobs.execution.worker.smaller import is_odd, size
 from kodo.jobs.execution.worker.stopped_calls import StoppedCalls
 from kodo.jobs.execution.worker.version_pair import Pair
@@ -210,7 +210,9 @@ class BothVersions:
             and tells(*seen[call.id])
             and (known is None or worth(call, *seen[call.id]) < known)
         ]
-        candidates.sort(key=lambda call: (*worth(call, *seen[call.id]), is_odd(call), size(call)))
+        candidates.sort(
+            key=lambda call: (not is_stated(call), *worth(call, *seen[call.id]), is_odd(call), size(call))
+        )
         found: list[Difference] = []
         steady: dict[int, Two] = {}
         chosen = [] if self.only_counts else of_each_kind(_without_stalls(candidates, seen), seen)

@@ -60,7 +60,7 @@ def _with_values(call: Call, given: Sequence[Arg]) -> list[Call]:
                     found[at, source] = None
     return [
         msgspec.structs.replace(
-            call, args=(*call.args[:at], Arg(call.args[at].name, source), *call.args[at + 1 :])
+            call, args=(*call.args[:at], Arg(call.args[at].name, source), *call.args[at + 1 :]), expect=None
         )
         for at, source in list(found)[:_OF_A_SEED]
     ]

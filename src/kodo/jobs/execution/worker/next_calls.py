@@ -68,10 +68,12 @@ class NextCalls:
         self._explorations = {root: row for root, row in self._explorations.items() if row[0] == known}
 
     def of(self, seeds: Seeds, number: int, look: Look) -> list[Call]:
-        """The next calls, numbered from one above ``number``; none when nothing new is found or it is enough."""
+        """The next calls, numbered from one above ``number``; none when nothing new is found or it is enough. What the documentation says
+        of a seed it does not say of them.
+        """
         made = self._matched(seeds, number, look)
         made += self._exploration(seeds).batch(number + len(made))
-        return [msgspec.structs.replace(one, function=seeds.function) for one in made]
+        return [msgspec.structs.replace(one, function=seeds.function, expect=None) for one in made]
 
     def learn(self, seeds: Seeds, batch: Sequence[Call], seen: Mapping[int, Two]) -> None:
         """Keep in mind which changes still led to the function."""
