@@ -128,16 +128,20 @@ def changed_values(before: TargetModule, after: TargetModule) -> list[str]:
 
 def read_elsewhere(before: TargetModule, after: TargetModule) -> list[str]:
     """The public names of both modules, but for functions, that are bound to another value than before, or whose class has another
-    attribute, and that no function of them reads: who calls other modules may see that, such as a table of patterns or words.
+    attribute, and that no function of them reads: who calls other modules may see that, such as a table of patterns or words, or one
+    that a class holds for what it inherits.
     """
-    owners = {owner or name for owner, name in _changed_keys(before, after)}
+    changed = _changed_keys(before, after)
+    owners = {owner or name for owner, name in changed}
     if not owners:
         return []
     old, new = ({owner or name for owner, name in _assigned(one.tree)} for one in (before, after))
     functions = after.every_function.values()
     read = set().union(*(_used(one.node) for one in (*functions, *before.every_function.values())))
-    with_methods = {one.owner for one in functions}
-    return sorted(name for name in (owners & old & new) - read - with_methods if name[0] != "_")
+    heirs = {node.name for node in after.tree.body if isinstance(node, ast.ClassDef) and node.bases}
+    for_others = {owner for owner, name in changed if owner in heirs and name not in read}
+    seen_here = read | {one.owner for one in functions}
+    return sorted(name for name in (owners & old & new) - (seen_here - for_others) if name[0] != "_")
 
 
 def _made_by_changed_classes(before: TargetModule, after: TargetModule) -> set[str]:

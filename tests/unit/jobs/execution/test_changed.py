@@ -201,6 +201,12 @@ class Reader:
 
 def capped(x):
     return min(x, LIMIT)
+
+class Dialect(Base):
+    rules = {"a": 1}
+
+    def own(self):
+        return super(Dialect, self).own()
 """
 
 
@@ -213,10 +219,13 @@ def capped(x):
         ("LIMIT = 3", "LIMIT = 4", []),
         ('_OWN = ["a"]', '_OWN = ["b"]', []),
         ("return 1", "return 2", []),
+        ('rules = {"a": 1}', 'rules = {"a": 2}', ["Dialect"]),
     ],
 )
 def test_values_that_others_read(tmp_path, old, new, expected):
-    """A public table, and a class with nothing but one, are read by other modules where no function of their own does."""
+    """A public table, a class with nothing but one, and one that a class holds for what it inherits are read by other modules where no
+    function of their own does.
+    """
     assert old in TABLES
     for folder, text in (("a", TABLES), ("b", TABLES.replace(old, new))):
         (tmp_path / folder).mkdir()
