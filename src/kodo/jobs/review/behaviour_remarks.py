@@ -72,7 +72,10 @@ def remarks(
         *((name, difference, "") for name, difference in of_values.items()),
     ]
     for name, difference, why in shown:
-        told = (_what(difference), *contrast(difference.before, difference.after, difference.call))
+        what = difference.within or filled(
+            difference.call
+        )  # by other statements before it, it is the same call
+        told = (what, *contrast(difference.before, difference.after, difference.call))
         if told not in said:
             said.add(told)
             out.append(_candidate(file, module, name, difference, why))
@@ -405,7 +408,7 @@ class Stated:
         for text in texts:
             if any(form in text for form in forms):
                 return True
-            if call in _squeezed(text) and outcome in text:
+            if call in _squeezed(text) and (outcome in text or difference.before.of_test):
                 return True
         return False
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import unittest
+from pathlib import Path
 
 import pytest
 
@@ -233,3 +235,25 @@ def test_two_accidents_of_a_changed_argument_are_alike(before: str, after: str, 
     """Inside a call too, an operation that fails on what it was not made for is no behaviour."""
     one, other = (Inner("f", "x=1", "", result, "x = 1") for result in (before, after))
     assert bool(first_difference([one], [other])) is is_said
+
+
+def test_a_test_that_one_version_does_not_pass_says_more_than_an_assertion_of_the_code() -> None:
+    """The project says by it what is to come out; the code only says what it does not expect."""
+    failed = Outcome(1, "raises", {"raises": "AssertionError"}, accident=True, of_test=True)
+    own = Outcome(1, "raises", {"raises": "AssertionError"}, accident=True)
+    assert worth(PUBLIC, failed, _value("None")) < worth(PUBLIC, own, _value("None"))
+
+
+def test_where_an_assertion_failed_is_known(tmp_path: Path) -> None:
+    """In a file of tests or in unittest, or in the code under test."""
+    for name in ("test_shop.py", "shop.py"):
+        (tmp_path / name).write_text("def check():\n    assert 1 == 2\n")
+    found = {}
+    for name in ("test_shop.py", "shop.py"):
+        space: dict[str, object] = {}
+        exec(compile((tmp_path / name).read_text(), str(tmp_path / name), "exec"), space)
+        found[name] = outcome_of(Call(1, "f", "check()"), space, {}, 5.0, str(tmp_path)).of_test
+    assert found == {"test_shop.py": True, "shop.py": False}
+    case = {"case": unittest.TestCase()}
+    assert outcome_of(Call(1, "f", "case.assertEqual(1, 2)"), case, {}, 5.0, str(tmp_path)).of_test
+    assert not outcome_of(Call(1, "f", "1 / 0"), {}, {}, 5.0, str(tmp_path)).of_test

@@ -126,6 +126,8 @@ def rank(before: Outcome, after: Outcome) -> int:
         return 0
     kinds = {before.kind, after.kind}
     if kinds == {"value", "raises"}:
+        if before.of_test or after.of_test:
+            return 1  # a test of the project that one version does not pass
         if "AssertionError" in (before.parts.get("raises"), after.parts.get("raises")):
             return 3  # that an object is in a state which the code does not expect may be of our making
         return 1 if (after if after.kind == "raises" else before).deliberate else _ACCIDENTAL

@@ -62,6 +62,8 @@ class Outcome(msgspec.Struct, frozen=True):
     lacks_name: bool = False
     of_mock: bool = False
     """Whether an operation failed on a mock, which is no number, no text and nothing to await: a real object may be."""
+    of_test: bool = False
+    """Whether it is an assertion of a test that failed, and none of the code under test."""
     wrap: str = ""
     reached: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
@@ -165,6 +167,7 @@ def _outcome(
         unbound=isinstance(error, TypeError) and _is_of_call(error),
         lacks_name=_lacks_name(error, root),
         of_mock=isinstance(error, TypeError | AttributeError) and bool(_MOCKS.search(str(error))),
+        of_test=isinstance(error, AssertionError) and _is_of_test(error, root),
         wrap=ran.wrap,
         drawn=drawn,
     )
@@ -227,6 +230,11 @@ def _lacks_name(error: BaseException, root: str) -> bool:
     start = next((start for kind, start in _LACKING.items() if isinstance(error, kind)), None)
     if start is None or not str(error).startswith(start):
         return False
+    return _is_of_test(error, root)
+
+
+def _is_of_test(error: BaseException, root: str) -> bool:
+    """Whether an error comes from a file of tests, or from none of the project."""
     frames = traceback.extract_tb(error.__traceback__)
     place = Path(frames[-1].filename) if frames else Path()
     return not place.is_relative_to(root) or any(
