@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +23,8 @@ from kodo.jobs.execution.worker.fixtures import TEST_FIXTURES
 _MAX_SETUP = 20
 _MAX_ROWS = 10
 _MAX_FIXTURES = 12
+_CHECK = re.compile(r"_*(?:assert|check|validate|verify|ensure|expect)", re.IGNORECASE)
+"""How the names of functions begin that look at something and change nothing."""
 _ASSERTIONS = frozenset({"assertEqual", "assertEquals", "assertTrue", "assertFalse", "assertIs", "assertIsNone", "assertIn",
                          "assertNotEqual", "assertAlmostEqual", "assertListEqual", "assertDictEqual"})  # fmt: skip
 
@@ -179,7 +182,7 @@ def _calls_of(test: FunctionNode, owner: ast.ClassDef | None, file: _File) -> It
                 call = _call(given, named, before, seen, file)
                 if call is not None:
                     yield call
-            if isinstance(statement, ast.Assert) or _is_assertion(statement) or _is_documentation(statement):
+            if isinstance(statement, ast.Assert) or _is_check(statement) or _is_documentation(statement):
                 continue
             if _expects_error(statement):
                 continue
@@ -190,6 +193,13 @@ def _calls_of(test: FunctionNode, owner: ast.ClassDef | None, file: _File) -> It
 
 def _is_documentation(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_check(statement: ast.stmt) -> bool:
+    """Whether a statement only looks at something: an assertion, or a call of a helper that is named like one."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    name = ast.unparse(call.func).rpartition(".")[2] if isinstance(call, ast.Call) else ""
+    return bool(_CHECK.match(name))
 
 
 def _is_assertion(statement: ast.stmt) -> bool:

@@ -23,6 +23,8 @@ _MAX_FUNCTIONS = 24
 _MAX_MODULES = 6
 _MAX_WORDS, _MAX_SHAPES = 120, 60
 _MAX_SAME_NAME = 3
+_LARGEST_MODULE = 150_000
+"""The bytes of another module from which on it is not read: of some, the functions alone take seconds to read."""
 _HOLE = re.compile(r"\{[^{}]*\}|%s")
 
 Reached = tuple[TargetModule, Function]
@@ -143,13 +145,13 @@ def _named(module: TargetModule, name: str) -> Iterator[Reached]:
 
 @lru_cache(maxsize=128)
 def _imports(module: TargetModule) -> dict[str, TargetModule]:
-    """Name that a module imports from its own package -> the module that defines it."""
+    """Name that a module imports from its own package -> the module that defines it, but for very large ones."""
     importer = Importer((module.import_root,))
     out: dict[str, TargetModule] = {}
     for node in module.tree.body:
         for alias in node.names if isinstance(node, ast.ImportFrom) else ():
             found = importer.imported_path(alias.name, module.path, module.tree, module.name)
-            if found is not None and found != module.path:
+            if found is not None and found != module.path and found.stat().st_size < _LARGEST_MODULE:
                 try:
                     out[alias.asname or alias.name] = _module(found)
                 except ExecutionError:  # a file that does not parse is not read further

@@ -42,7 +42,7 @@ from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.recording import ChangedModule, Recording, recording
 from kodo.jobs.review.runnable import can_run
 from kodo.jobs.review.snippets import GROUP, Proposer
-from kodo.jobs.review.touched import touched_in
+from kodo.jobs.review.touched import touched_in, touched_words
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
 
@@ -51,8 +51,8 @@ T = TypeVar("T")
 CALL_SECONDS = 1.0
 _FOR_INPUTS, _FOR_RUNNING = 0.7, 0.5
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_WRITTEN_TOGETHER = 25
-"""The calls that are read out of tests after the inputs of each function are made."""
+_WRITTEN_FIRST, _WRITTEN_TOGETHER = 10, 25
+"""The calls that are read out of tests before any inputs are made, and after those of each function."""
 _FOR_READING = 0.5
 """The part of the budget after which no further changed module is read; the others are said."""
 _FOR_RECORDING = 0.22, 0.5
@@ -281,9 +281,13 @@ class _Comparison:
             tests.begin()
             names = [name for name, _ in job.groups]
             left, without_calls = dict.fromkeys(module.in_both), []
+            words = touched_words(file, module.before, module.after)
             calls = _until(
-                end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
+                end - _FOR_RUNNING * room,
+                written_calls(self.made, file, module.affected, module.after, words),
             )
+            for call in itertools.islice(calls, _WRITTEN_FIRST):
+                outgoing.add(call)
             for group in _while(comparing, _until(end - _FOR_INPUTS * room, self._inputs(module))):
                 if not _has_time(file, end, found):
                     left.clear()

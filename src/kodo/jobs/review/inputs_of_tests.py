@@ -9,13 +9,14 @@ import ast
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from kodo.jobs.execution.calls import DEFINITIONS
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
@@ -32,6 +33,10 @@ MAX_TEST_FILES = 400
 MAX_NAMING_FILES = 15
 MAX_TEST_CALLS_A_FILE = 120
 MAX_TEST_CALLS = 1000
+_MAX_TELLING = 40
+"""The calls of a file that say a word of the change."""
+_FEW_FILES = 5
+"""The files of tests that may have a word which still says what they are about."""
 _UNRELATED = 100
 """The distance of a file of tests that imports the changed module over no others."""
 _LONG_RUNNING = re.compile(r"bench|integration|functional|perf|slow|e2e|fuzz")
@@ -66,16 +71,26 @@ def set_by_tests(
 
 
 def written_calls(
-    made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
+    made: Trees,
+    file: ChangedFile,
+    affected: Mapping[str, Affected],
+    module: TargetModule,
+    touched: Sequence[str] = (),
 ) -> Iterator[Call]:
-    """Calls out of the project's tests, those of the changed module first."""
+    """Calls out of the project's tests: those first that say one of the words on the ``touched`` lines which few files of tests have,
+    then those of the changed module.
+    """
     words = public_names(affected)
     mention = _mention(words)
     first: list[Iterator[Call]] = []
     others: list[Iterator[Call]] = []
     stem = _stem(file)
-    for path in _nearest_files(made.after, file):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    texts = {
+        path: path.read_text(encoding="utf-8", errors="replace") for path in _nearest_files(made.after, file)
+    }
+    rare = _rare(touched, texts.values())
+    telling: list[Iterator[Call]] = []
+    for path, text in texts.items():
         is_near = (mention and mention.search(text)) or stem in path.stem
         source = TestSource(
             text,
@@ -83,11 +98,29 @@ def written_calls(
             tuple(_conftests(path, made.after)),
             _place(path, made.after, module),
         )
-        calls = _named(calls_of_tests(source, words), path.relative_to(made.after).as_posix())
+        name = path.relative_to(made.after).as_posix()
+        calls = _named(calls_of_tests(source, words), name)
         (first if is_near else others).append(itertools.islice(calls, MAX_TEST_CALLS_A_FILE))
-    every = itertools.chain(in_turn(first), in_turn(others))
+        if rare and rare.search(text):
+            saying = (call for call in calls_of_tests(source, words) if _says(call, rare))
+            telling.append(itertools.islice(_named(saying, f"{name} "), _MAX_TELLING))
+    every = itertools.chain(in_turn(telling), in_turn(first), in_turn(others))
     for number, call in enumerate(itertools.islice(every, MAX_TEST_CALLS)):
         yield msgspec.structs.replace(call, id=number)
+
+
+def _rare(words: Sequence[str], texts: Collection[str]) -> re.Pattern[str] | None:
+    """The words that some of the texts have, but few of them; None for none."""
+    lower = [text.lower() for text in texts]
+    counts = {word: sum(word.lower() in text for text in lower) for word in words}
+    rare = [word for word, count in counts.items() if 0 < count <= _FEW_FILES]
+    return re.compile("|".join(map(re.escape, rare)), re.IGNORECASE) if rare else None
+
+
+def _says(call: Call, words: re.Pattern[str]) -> bool:
+    """Whether a call's own statements or arguments have one of the words."""
+    own = (line for line in call.setup if not line.startswith(("import ", "from ", *DEFINITIONS)))
+    return any(words.search(text) for text in (call.expression, *(arg.source for arg in call.args), *own))
 
 
 def _named(calls: Iterable[Call], path: str) -> Iterator[Call]:

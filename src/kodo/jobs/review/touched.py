@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Collection, Iterable, Iterator
 
 from kodo.jobs.execution.changed_lines import visited_lines
 from kodo.jobs.execution.relevant_options import compared_values, relevant_names
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.review.changes import ChangedFile
+
+_SHORTEST_WORD, _LONGEST_WORD = 3, 40
+"""The lengths of words by which tests are looked for."""
 
 
 def touched_in(
@@ -25,6 +29,23 @@ def touched_names(file: ChangedFile, before: TargetModule, after: TargetModule) 
     """The names that the change is about, those of the version after it first."""
     names = (*relevant_names(after, file.added), *relevant_names(before, _removed_lines(file)))
     return tuple(dict.fromkeys(names))
+
+
+def touched_words(file: ChangedFile, before: TargetModule, after: TargetModule) -> tuple[str, ...]:
+    """The texts on the lines that the change touched, then the names there: what tests that are about them say."""
+    rows = ((after, file.added), (before, _removed_lines(file)))
+    texts = [text for module, lines in rows for text in _texts(module, lines)]
+    words = (*texts, *touched_names(file, before, after))
+    return tuple(dict.fromkeys(word for word in words if len(word) >= _SHORTEST_WORD))
+
+
+def _texts(module: TargetModule, lines: Collection[int]) -> Iterator[str]:
+    """The literals of some lines that have a letter, but for long ones."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.lineno in lines:
+            text = node.value.strip()
+            if len(text) <= _LONGEST_WORD and any(map(str.isalpha, text)):
+                yield text
 
 
 def touched_comparisons(

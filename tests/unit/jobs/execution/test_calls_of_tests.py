@@ -75,6 +75,15 @@ class CartTest(unittest.TestCase):
     assert not any("assertRaises" in line for line in calls["cart.total()"])
 
 
+def test_what_only_looks_is_no_step_of_what_comes_after():
+    """A helper that is named like an assertion; there may be hundreds of such statements in a test."""
+    checks = "".join(f"        self.validate_identity('SELECT {at}')\n" for at in range(40))
+    source = f"class TestSql(Validator):\n    def test_all(self):\n        one = make()\n{checks}"
+    calls = [lines(call) for call in calls_of_tests(TestSource(source, ""), set())]
+    last = next(each for each in calls if each[-1] == "self.validate_identity('SELECT 39')")
+    assert not any("validate_identity" in line for line in last[:-1]) and "one = make()" in last
+
+
 def test_literals_are_arguments():
     """A literal of the setup or of the expression can be varied."""
     calls = list(calls_of_tests(TestSource(SOURCE), {"total"}))
