@@ -1,7 +1,9 @@
 """Outcomes of two runs: what is steady, and what of it tells two versions apart."""
 
+import importlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +94,20 @@ def test_the_same_items_handed_out_in_another_way_are_no_difference() -> None:
     """A list that became a generator gives the same; one that gives other items does not."""
     one, other = _value(result="[1]"), Outcome(1, "value", {"result": "[1]"}, wrap="list")
     assert not tells(one, other) and tells(_value(result="[2]"), other)
+
+
+def test_that_a_call_asks_for_a_new_attribute_the_change_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a class of the project or an object of one; that a result is None, or an attribute gone, is a difference."""
+    (tmp_path / "shop_of_test.py").write_text("class Shop:\n    name = 'a'\n\ndef find():\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shop = importlib.import_module("shop_of_test")
+    space: dict[str, object] = {"shop": shop}
+    for expression in ("shop.Shop.price", "shop.Shop().price"):
+        asked = outcome_of(Call(1, "f", expression), space, {}, 5.0, str(tmp_path))
+        assert asked.kind == "raises" and not tells(asked, _value(result="3"))
+        assert tells(_value(result="3"), asked)
+    assert tells(
+        outcome_of(Call(1, "f", "shop.find().price"), space, {}, 5.0, str(tmp_path)), _value(result="3")
+    )

@@ -4,6 +4,7 @@ import dis
 import os
 import random
 import re
+import sys
 import traceback
 import types
 from collections.abc import Collection, Iterator, Mapping
@@ -226,7 +227,14 @@ def _set_attributes(kind: type) -> set[str]:
 
 
 def _lacks_name(error: BaseException, root: str) -> bool:
-    """Whether a name is missing that the call or its test asks for; one that the project's own code asks for is its fault."""
+    """Whether a name is missing that the call or its test asks for, of a module, or of a class or an object of the project; one that the
+    project's own code asks for is its fault.
+    """
+    if isinstance(error, AttributeError) and _is_of_call(error):
+        kind = error.obj if isinstance(error.obj, type) else type(error.obj)
+        file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+        if file.startswith(root):
+            return True
     start = next((start for kind, start in _LACKING.items() if isinstance(error, kind)), None)
     if start is None or not str(error).startswith(start):
         return False
