@@ -3,6 +3,7 @@
     python -m bench.real reviews CLONES             review each commit and print the figures
     python -m bench.real reviews CLONES --cohort 2  those of the repositories added later, which are only scored
     python -m bench.real reviews CLONES --select    print commits.toml as the written rule gives it
+    python -m bench.real reviews CLONES --venv ENV --dated FOLDER    with libraries of the commit's day where today's do not do
 
 CLONES holds git directories: OWNER+NAME/repo, OWNER/NAME or NAME, a clone of each repository in repositories.toml.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from bench.real.cases import Case, Kind, clone, make_case
+from bench.real.environments import IMPORT_FAILED, NoEnvironment, dated
 from bench.real.review_report import Row, report
 from bench.real.review_score import review_case
 from bench.real.selection import Commit, git, select
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--venv", type=Path, help="an environment with what the projects import")
     parser.add_argument(
+        "--dated",
+        type=Path,
+        help="review what does not import in VENV with libraries of its day, kept in this folder",
+    )
+    parser.add_argument(
         "--rows", type=Path, help="append each case's row here, and go on after those that are in it"
     )
     parser.add_argument("--types", action="store_true", help="run mypy beside ruff and bandit")
@@ -65,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
             if any(row.name == case.name for row in done):
                 continue
             row = review_case(case, args.seconds, types=args.types)
+            if args.dated and args.venv and any(map(IMPORT_FAILED.search, row.not_run)):
+                row = _of_its_day(case, row, args)
             done.append(row)
             print(row.line(), flush=True)
             if args.rows:
@@ -73,6 +82,24 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [row for row in done if args.set == "all" or row.aside == (args.set == "aside")]
     print(report(wanted))
     return int(any(row.crash for row in wanted))
+
+
+def _of_its_day(case: Case, row: Row, args: argparse.Namespace) -> Row:
+    """What a review says with the libraries of the day of the commit; ``row`` with the reason where there are none."""
+    link = case.root / ".venv"
+    try:
+        environment = dated(case.root, case.commit, args.venv, args.dated)
+        link.unlink()
+        link.symlink_to(environment.resolve())
+        again = review_case(case, args.seconds, types=args.types)
+    except NoEnvironment as error:
+        return msgspec.structs.replace(row, environment=str(error))
+    finally:
+        link.unlink(missing_ok=True)
+        link.symlink_to(args.venv.resolve())
+    return msgspec.structs.replace(
+        again, environment=git(case.root, "log", "-1", "--format=%cs", case.commit).strip()
+    )
 
 
 def _wanted(

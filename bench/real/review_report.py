@@ -39,6 +39,8 @@ class Row(msgspec.Struct, frozen=True):
     inputs: int = 0
     not_run: tuple[str, ...] = ()
     crash: str = ""
+    environment: str = ""
+    """What was done for code that does not import with today's libraries: the day of those that it was reviewed with, or why not."""
 
     def evidence(self) -> str:
         """The strongest kind of evidence that a remark of this case has; "" for no remark."""
