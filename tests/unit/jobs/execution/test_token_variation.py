@@ -27,10 +27,13 @@ def made(value, words=()):
         ("f(a, 'b')", (), "f(a, '')"),
         ("f(a)", (), "f(f(a))"),
         ("![a](b)", ("3",), "![![![![![a](b)](b)](b)](b)](b)"),
+        ('Digest realm="a", qop="auth", nonce="b"', (), 'Digest realm="a", nonce="b"'),
+        ("a=1&b=2", (), "a=1&b=2&b=2"),
+        ("a=1&b=2", (), "b=2&a=1"),
     ],
 )
 def test_one_thing_is_another(value, words, expected):
-    """What is between brackets may be the text itself, once deeper than a number of the change; a number of the change with the digits of the old one, a special number, a word's case, an empty pair of brackets."""
+    """What is between brackets may be the text itself, once deeper than a number of the change; a number of the change with the digits of the old one, a special number, a word's case, an empty pair of brackets, items of a list less, more or in another order."""
     assert expected in made(value, words)
 
 

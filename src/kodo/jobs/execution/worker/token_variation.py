@@ -1,6 +1,8 @@
-"""A text with one of its numbers, the case of its letters, or what is between two brackets changed; the rest stays as it is.
+"""A text with one of its numbers, the case of its letters, what is between two brackets, or an item of a list changed; the rest stays as
+it is.
 
-What is between two brackets is nothing, or the whole text once more, as deep as the numbers of the change say.
+What is between two brackets is nothing, or the whole text once more, as deep as the numbers of the change say. Items are what commas,
+semicolons, ampersands, slashes or ends of lines divide: one is left out, there twice, or in another place.
 
 Texts with a grammar (dates, addresses, statements of a language) mostly stay texts of it, so that they come as far as the
 code that changed.
@@ -18,6 +20,7 @@ _BRACKETED = re.compile(r"""(?=(\[[^\[\]]+\]|\([^()]+\)|\{[^{}]+\}|<[^<>]+>|"[^"
 """Its group is the bracketed piece; it looks ahead, so that pieces inside others are found too."""
 _SPECIAL_NUMBERS = ("0", "00", "-1", "inf", "nan", "1e400", "99999999999999999999")
 """What a parser of numbers may take for one, or just does not any more."""
+_SEPARATOR = re.compile(r",\s*|;\s*|&|/|\n")
 _LOOKED_AT = 2000
 _DEPTHS = (1, 2, 4)
 _DIGITS_OF_DEPTH, _MAX_LIMITS, _LONGEST = 3, 3, 20_000
@@ -28,7 +31,7 @@ def varied_tokens(value: str, words: Sequence[str], rng: random.Random) -> str |
     """The text with one thing changed; None where it has nothing of the kind that was drawn. ``words`` are those of the change:
     the numbers among them take the place of one in the text.
     """
-    return rng.choice((_other_number, _other_case, _emptied, _nested))(value, words, rng)
+    return rng.choice((_other_number, _other_case, _emptied, _nested, _other_items))(value, words, rng)
 
 
 def _other_number(value: str, words: Sequence[str], rng: random.Random) -> str | None:
@@ -73,6 +76,25 @@ def _nested(value: str, words: Sequence[str], rng: random.Random) -> str | None:
     before, after = value[: found.start(1) + 1], value[found.end(1) - 1 :]
     whole = before * times + value + after * times
     return whole if len(whole) <= _LONGEST else None
+
+
+def _other_items(value: str, words: Sequence[str], rng: random.Random) -> str | None:
+    """With one of the items that a separator divides left out, there twice, or in the place of another one."""
+    found = _one(_SEPARATOR, value, rng)
+    if found is None:
+        return None
+    items = value.split(found[0])
+    at = rng.randrange(len(items))
+    other = rng.randrange(len(items))
+    way = rng.randrange(3)
+    if way == 0:
+        del items[at]
+    elif way == 1:
+        items.insert(other, items[at])
+    else:
+        items[at], items[other] = items[other], items[at]
+    made = found[0].join(items)
+    return made if made != value and len(made) <= _LONGEST else None
 
 
 def _one(pattern: re.Pattern[str], value: str, rng: random.Random) -> re.Match[str] | None:
