@@ -27,7 +27,7 @@ MAX_INSTANCES = 12
 
 @lru_cache(maxsize=512)
 def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
-    """The literals in a function, and in the constants that it names: of its module, then those imported from the project."""
+    """The literals in a function, and in the constants that it names: of its module, of its class, then those imported from the project."""
     bodies: list[ast.AST] = list(function.node.body)
     used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
     for statement in module.tree.body:
@@ -35,6 +35,7 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(isinstance(target, ast.Name) and target.id in used for target in targets):
                 bodies.append(statement.value)
+    bodies += _of_class(module, function)
     bodies += [value for name, value in module.imported_values.items() if name in used]
     found: list[object] = []
     for body in bodies:
@@ -46,6 +47,19 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
         )
     )
     return tuple(value for _, value in unique)[:60]
+
+
+def _of_class(module: TargetModule, function: Function) -> Iterator[ast.expr]:
+    """The attributes of its own class that a function reads, such as a table of names."""
+    owner = next(
+        (one for one in module.tree.body if isinstance(one, ast.ClassDef) and one.name == function.owner), None
+    )
+    read = {node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute)}
+    for statement in owner.body if owner is not None else ():
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(target, ast.Name) and target.id in read for target in targets):
+                yield statement.value
 
 
 def documented_instances(module: TargetModule) -> dict[str, tuple[str, ...]]:

@@ -214,6 +214,15 @@ def test_constants_come_from_the_function_and_the_tables_it_names(tmp_path):
     assert set(constants(found, found.functions[0])) == {"am", 0, 17}
 
 
+def test_constants_come_from_the_tables_of_the_class(tmp_path):
+    """Those that the method reads of itself, and no others."""
+    found = module(
+        tmp_path,
+        'class C:\n    T = {"md5": 0}\n    U = 99\n    def f(self, x):\n        return self.T[x.lower()]\n',
+    )
+    assert set(constants(found, found.every_function["C.f"])) == {"md5", 0}
+
+
 def test_candidates_are_many_distinct_and_the_same_for_the_same_seed(tmp_path):
     """Hundreds of calls, no two alike, reproducible."""
     found = module(tmp_path, "def f(x: int, s: str = 'a', *, flag: bool = False) -> str: ...\n")
