@@ -52,7 +52,8 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
 def _of_class(module: TargetModule, function: Function) -> Iterator[ast.expr]:
     """The attributes of its own class that a function reads, such as a table of names."""
     owner = next(
-        (one for one in module.tree.body if isinstance(one, ast.ClassDef) and one.name == function.owner), None
+        (one for one in module.tree.body if isinstance(one, ast.ClassDef) and one.name == function.owner),
+        None,
     )
     read = {node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute)}
     for statement in owner.body if owner is not None else ():

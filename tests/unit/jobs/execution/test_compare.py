@@ -432,3 +432,18 @@ def test_a_comparison_ends_when_its_calls_do_nothing_new(tmp_path: Path) -> None
     tried = sum(one.tried for one in answers if isinstance(one, Compared))
     assert tried < 100_000 and Finished(is_dry=True) in answers
     assert not any(isinstance(one, Exhausted) for one in answers)
+
+
+@pytest.mark.parametrize("ends", ["raise SystemExit(3)", "class Missing(BaseException): pass\nraise Missing"])
+def test_a_module_of_tests_that_cannot_be_imported_ends_no_comparison(tmp_path: Path, ends: str) -> None:
+    """Whatever it raises: the calls that stand on it are lost, and the others are made."""
+    for name, result in ((BEFORE, "x"), (AFTER, "x + 1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(f"def slow(x):\n    return {result}\n")
+        (tmp_path / name / "fixtures_of_it.py").write_text(f"{ends}\n")
+    lost = Call(1, "t", "slow(_0)", (Arg("x", "1"),), ("import fixtures_of_it",), origin="test")
+    made = tuple(msgspec.structs.replace(call, origin="test") for call in _calls("slow", 10)[:9])
+    job = Compare(_WHERE, _WHERE, (), 1.0, time.monotonic() + 20.0, (lost, *made), ("slow",))
+    answers = _answers(tmp_path, job)
+    assert any(isinstance(one, Compared) and one.differences for one in answers)
+    assert isinstance(answers[-1], Finished)

@@ -149,7 +149,7 @@ def imported(where: ModuleLocation) -> dict[str, object]:
     """The classes of other modules that arguments may be instances of, by name; without those that do not import."""
     out: dict[str, object] = {}
     for name, module in where.imported.items():
-        with suppress(Exception):  # another module may raise anything, and then its classes are not there
+        with suppress(BaseException):  # another module may raise anything, and then its classes are not there
             out[name] = getattr(importlib.import_module(module), name)
     return out
 

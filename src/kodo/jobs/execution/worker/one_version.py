@@ -27,7 +27,6 @@ from kodo.jobs.execution.worker.inner_variation import InnerVariation
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.load import (
     CannotImport,
-    TooLong,
     defined,
     forget,
     import_target,
@@ -156,9 +155,9 @@ def _import_for(calls: Iterable[Call], done: set[str]) -> None:
     } - done:
         done.add(line)
         with (
-            contextlib.suppress(Exception, TooLong),
+            contextlib.suppress(BaseException),
             time_limit(_IMPORT_SECONDS),
-        ):  # the call itself will say why
+        ):  # the call itself will say why; a module may end the process, or raise what is no Exception
             exec(line, {})  # noqa: S102 - in the sandbox; running it is the point
 
 
@@ -167,7 +166,7 @@ def _import_too(names: Iterable[str], package: str, done: set[str]) -> None:
     for name in sorted({name for name in names if name.partition(".")[0] == package} - done):
         done.add(name)
         with (
-            contextlib.suppress(Exception, TooLong),
+            contextlib.suppress(BaseException),
             time_limit(_IMPORT_SECONDS),
         ):  # the next call will do it, or say why not
             importlib.import_module(name)

@@ -251,7 +251,7 @@ def _run(files: Sequence[str], options: list[str], plugin: _Plugin) -> None:
     """
     try:
         status = pytest.main([*options, *files], plugins=[plugin])
-    except (Exception, SystemExit):  # noqa: BLE001 - what a conftest does at its import may be anything
+    except BaseException:  # noqa: BLE001 - what a conftest does at its import may be anything
         status = pytest.ExitCode.USAGE_ERROR
     if status == pytest.ExitCode.USAGE_ERROR and _WITHOUT_SETTINGS[0] not in options:
         options += _WITHOUT_SETTINGS

@@ -193,7 +193,7 @@ def _arguments(files: list[str]) -> list[str]:
 def _import_plugins() -> None:
     """Import the plugins once here, where each child would import them anew: that may take longer than its tests."""
     for point in entry_points(group="pytest11"):
-        with suppress(Exception, TooLong), time_limit(_PLUGIN_SECONDS):  # pytest itself will say why
+        with suppress(BaseException), time_limit(_PLUGIN_SECONDS):  # pytest itself will say why
             point.load()
     gc.freeze()  # they live to the end: no child's garbage collection has to look at them
 
@@ -204,7 +204,7 @@ def _import_named(texts: list[str]) -> None:
         names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         for name in names:
-            with suppress(Exception, TooLong), time_limit(_PLUGIN_SECONDS):  # the file itself will say why
+            with suppress(BaseException), time_limit(_PLUGIN_SECONDS):  # the file itself will say why
                 importlib.import_module(name)
 
 
