@@ -251,14 +251,34 @@ def _import_root(path: Path, tree: ast.Module) -> Path:
     """The folder that a module's name begins in.
 
     A folder without ``__init__.py`` is a package too where it is installed, and where a module in it imports what is
-    around it: a namespace package inside of a regular one, as in ``from ..config import Config`` (PEP 420).
+    around it: a namespace package inside of a regular one, as in ``from ..config import Config`` (PEP 420). The ``src`` of a project is
+    none though it has an ``__init__.py``, but where the module imports by that name: what is installed are the packages in it.
     """
     installed = [one for one in path.parents if one.name in _INSTALLED]
     if installed:
         return installed[0]
     around = max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)), default=0)
-    outside = (one for one in list(path.parents)[around:] if not (one / "__init__.py").exists())
+    outside = (
+        one
+        for one in list(path.parents)[around:]
+        if not (one / "__init__.py").exists() or (_holds_packages(one) and not _imports_from(one.name, tree))
+    )
     return next(outside, path.parent)
+
+
+def _holds_packages(folder: Path) -> bool:
+    """Whether a folder is the ``src`` of a project, which holds the packages to be installed."""
+    return folder.name == "src" and any((folder.parent / mark).exists() for mark in _MARKERS)
+
+
+def _imports_from(name: str, tree: ast.Module) -> bool:
+    """Whether a module imports from a top-level package of this name."""
+    imported = (
+        (node.module or "",) if isinstance(node, ast.ImportFrom) else tuple(one.name for one in node.names)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
+    )
+    return any(one.partition(".")[0] == name for names in imported for one in names)
 
 
 def _is_tested(node: FunctionNode) -> bool:

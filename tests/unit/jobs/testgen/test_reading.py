@@ -208,6 +208,23 @@ def test_a_return_annotation_stands_for_fully_typed_functions_only(tmp_path):
     assert [bool(invariants(found, one)) for one in found.functions] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("import shop.other\n", "shop.mod"),
+        ("from . import other\n", "shop.mod"),
+        ("import src.shop.other\n", "src.shop.mod"),
+    ],
+)
+def test_the_source_folder_of_a_project_is_no_package(tmp_path, text, name):
+    """Though it has an ``__init__.py``; but where the module itself imports by that name."""
+    (tmp_path / "pyproject.toml").write_text("")
+    for folder in ("src", "src/shop"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("")
+    assert module(tmp_path, text, "src/shop/mod.py").name == name
+
+
 def test_constants_come_from_the_function_and_the_tables_it_names(tmp_path):
     """Literals in the body and in module constants that the body uses; not the docstring."""
     found = module(tmp_path, 'T = {"am": 0}\nU = 99\ndef f(x):\n    """doc"""\n    return T.get(x, 17)\n')
