@@ -206,12 +206,15 @@ class Repository:
         return None
 
     def tree(self, revision: str) -> dict[str, tuple[str, int]]:
-        """The regular files of a commit or tree: path to blob and size in bytes."""
+        """The regular files of a commit or tree: path to blob and size in bytes; without those whose content this clone does not have,
+        such as large files in a partial one.
+        """
         found: dict[str, tuple[str, int]] = {}
         for row in self.run("ls-tree", "-r", "-z", "-l", "--full-tree", revision).split(b"\0"):
             head, _, name = row.partition(b"\t")
             fields = head.decode().split()
-            if fields[:1] in (["100644"], ["100755"]) and _stays_inside(_text(name)):
+            is_file = fields[:1] in (["100644"], ["100755"])
+            if is_file and fields[3].isdecimal() and _stays_inside(_text(name)):
                 found[_text(name)] = (fields[2], int(fields[3]))
         return found
 

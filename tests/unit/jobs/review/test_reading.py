@@ -18,6 +18,7 @@ from kodo.jobs.review import (
     VersionsSource,
     review,
 )
+from kodo.jobs.review.git import Repository
 from kodo.jobs.review.reading import ReviewInput, SourceError, read
 
 MOST = 1_000_000
@@ -84,6 +85,20 @@ def test_a_commit_is_compared_with_its_parent(repo: Path) -> None:
     assert paths(material) == {"new.py": {4}}
     assert material.files[0].old_path == "old.py"
     assert paths(read(CommitSource("HEAD~1", repo), MOST)) == {"m.py": {1, 2}, "old.py": {1, 2, 3, 4}}
+
+
+def test_a_clone_that_lacks_a_large_file_is_reviewed_without_it(repo: Path) -> None:
+    """Partial copies leave out what is large; what the change touches is there."""
+    (repo / "data.bin").write_text("x" * 100)
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "two")
+    (repo / "m.py").write_text("def f(x):\n    return x + 1\n")
+    git(repo, "commit", "-qam", "three")
+    blob = git(repo, "rev-parse", "HEAD:data.bin").strip()
+    (repo / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert set(Repository(repo).tree("HEAD")) == {"m.py", "old.py"}
+    report = review(CommitSource("HEAD", repo), ReviewOptions(run=True, fixes=False), None)
+    assert "kodo/behaviour-changed" in {one.rule for one in report.findings}
 
 
 def test_names_of_every_kind_are_read(repo: Path) -> None:
