@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -61,6 +62,8 @@ where they had hardly begun by then.
 """
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
+_MANY_CALLS = 100
+"""The calls of a function that show no difference from which on it seems to do the same as before."""
 _NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
 _REST, _WRITTEN = "rest", "written"
 """The files that the calls of functions and those that are written in tests are handed over in."""
@@ -74,6 +77,8 @@ class Behaviour:
 
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)
+    tried: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The calls of each function that ran in both versions, by the path of its file and its name."""
     inputs: int = 0
     recorded: int = 0
     differences: int = 0
@@ -82,6 +87,12 @@ class Behaviour:
     ran_out: bool = False
     """Whether something was left because the budget was used up."""
     seconds: float = 0.0
+
+    def seem_unchanged(self, path: str) -> set[str]:
+        """The functions of a file, where nothing in it differs, that many calls were made of in both versions."""
+        if self.candidates.get(path):
+            return set()
+        return {name for (where, name), count in self.tried.items() if where == path and count >= _MANY_CALLS}
 
     def summary(self, budget: float) -> Executed:
         """The figures for the report."""
@@ -391,6 +402,7 @@ def _count(file: ChangedFile, compared: Sequence[Compared], found: Behaviour) ->
         elif one.unusable and one.unusable != _NOT_INHERITED:
             found.not_run.append(f"{file.path}: {one.function}: {one.unusable}")
         found.inputs += one.tried
+        found.tried[file.path, one.function] += one.tried
         found.unstable += one.unstable
         found.differences += len(one.differences)
 

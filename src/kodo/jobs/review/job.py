@@ -4,8 +4,8 @@ Nothing here knows a particular analyser's rules or an output format. A model on
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from kodo.jobs.report.model import (
     ModelUse,
     Reviewed,
     ReviewReport,
+    Severity,
     State,
     Suppressed,
     Unreviewed,
@@ -153,12 +154,23 @@ class _ReviewState:
         self.refused_comments += split.refused
         return [item for item in judged if isinstance(item, Rejected)]
 
+    def ask_only(self, path: str, unchanged: Collection[str]) -> None:
+        """Make questions of the findings of a file that say what gets through now in a function which seems to do the same as before: a
+        check may have excluded what never comes.
+        """
+        for at, item in enumerate(self.active.get(path, [])):
+            finding = item.value.finding
+            if finding.rule in _OF_WHAT_GETS_THROUGH and finding.definition in unchanged:
+                asking = msgspec.structs.replace(finding, severity=Severity.INFO)
+                self.active[path][at] = replace(item, value=replace(item.value, finding=asking))
+
     @property
     def found(self) -> list[Finding]:
         """The findings that stand so far."""
         return [item.value.finding for items in self.active.values() for item in items]
 
 
+_OF_WHAT_GETS_THROUGH = frozenset({"kodo/guard-removed"})
 _NOTHING_RAN = Unreviewed("behaviour", "no changed function was run: the time was used up before", gap=True)
 """A report must not call a change clean whose functions it was to run, and did not."""
 
@@ -177,6 +189,7 @@ def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | No
         work.left_out.append(_NOTHING_RAN)
     for file in work.files:
         work.take(file, behaviour.candidates.get(file.path, []))
+        work.ask_only(file.path, behaviour.seem_unchanged(file.path))
     summary = behaviour.summary(work.options.run_seconds)
     not_run = tuple(in_lang(reason, work.options.lang) for reason in summary.not_run)
     return msgspec.structs.replace(summary, not_run=not_run)

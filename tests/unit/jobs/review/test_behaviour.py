@@ -648,3 +648,23 @@ def test_of_many_functions_each_gets_fewer_inputs(tmp_path):
         counts[count] = [len(calls) for _, calls in input_groups(*versions, affected, file, {}, {})]
     assert len(counts[20]) == 20 and len(counts[2]) == 2
     assert max(counts[20]) < 0.6 * min(counts[2])
+
+
+def test_a_check_of_what_never_comes_is_a_question():
+    """A split text has one field at the least; where the check excluded something that comes, the warning stays."""
+    old = (
+        "def parse(text: str) -> list[str]:\n"
+        "    fields = text.split(';')\n"
+        "    if len(fields) < {0}:\n"
+        "        raise ValueError(text)\n"
+        "    return fields\n"
+    )
+    gone = "def parse(text: str) -> list[str]:\n    fields = text.split(';')\n    return fields\n"
+    options = ReviewOptions(run=True, fixes=False)
+    found = {}
+    for limit in (1, 2):
+        source = VersionsSource({"m.py": old.format(limit)}, {"m.py": gone})
+        findings = review(source, options, None).findings
+        found[limit] = {one.rule: one.severity for one in findings}
+    assert found[1] == {"kodo/guard-removed": Severity.INFO}
+    assert found[2]["kodo/guard-removed"] is Severity.WARNING and "kodo/behaviour-changed" in found[2]
