@@ -242,13 +242,31 @@ def _changed_values(before: TargetModule, after: TargetModule) -> tuple[set[str]
 
 
 def _changed_keys(before: TargetModule, after: TargetModule) -> set[tuple[str, str]]:
-    """Class, "" for the module itself, and name of what is bound to another value than before, or made of such a value."""
+    """Class, "" for the module itself, and name of what is bound to another value than before, to what a changed function makes, or made of
+    such a value.
+    """
     old, new = _assigned(before.tree), _assigned(after.tree)
     changed = {key for key in new if key in old and ast.dump(old[key]) != ast.dump(new[key])}
     changed |= {key for key in new if key not in old and not key[0]}
+    changed |= {key for key in new if _called(new[key]) & _changed_at_top(before, after)}
     while more := {key for key in new.keys() - changed if _used(new[key]) & {name for _, name in changed}}:
         changed |= more
     return changed
+
+
+def _changed_at_top(before: TargetModule, after: TargetModule) -> set[str]:
+    """The functions of the module itself, of no class, whose code changed."""
+    return {
+        name
+        for name, nodes in after.definitions.items()
+        if "." not in name and name in before.definitions and _differs(before.definitions[name], nodes)
+    }
+
+
+def _called(node: ast.AST) -> set[str]:
+    """The names that an expression calls."""
+    calls = (one.func for one in ast.walk(node) if isinstance(one, ast.Call))
+    return {one.id for one in calls if isinstance(one, ast.Name)}
 
 
 def _assigned(tree: ast.Module) -> dict[tuple[str, str], ast.expr]:

@@ -231,3 +231,16 @@ def test_values_that_others_read(tmp_path, old, new, expected):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "m.py").write_text(text)
     assert read_elsewhere(load(tmp_path / "a/m.py"), load(tmp_path / "b/m.py")) == expected
+
+
+def test_what_a_changed_function_makes_at_import_has_changed(tmp_path):
+    """Functions that read such a constant, or take it by default, lead to the change; those that read another do not."""
+    text = (
+        "def build(x):\n    return x\n\nURL = build('a')\nOTHER = str('b')\n\n"
+        "def find(text, url=URL):\n    return url in text\n\ndef other():\n    return OTHER\n"
+    )
+    for folder, source in (("a", text), ("b", text.replace("return x", "return x + '/'"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.py").write_text(source)
+    found = affected_functions(load(tmp_path / "a/m.py"), load(tmp_path / "b/m.py"))
+    assert {one.function.qualname for one in found} == {"build", "find"}
