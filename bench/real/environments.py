@@ -19,12 +19,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from bench.real.selection import git
 
 SITE = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 IMPORT_FAILED = re.compile(r": import [\w.]+: (?:ImportError|ModuleNotFoundError|AttributeError|TypeError)\b")
 """What a review says of a module that could not be imported in the environment."""
-_NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 _FILES = ("pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "requirements/base.txt")
 _UV_SECONDS = 300
 
@@ -49,7 +50,7 @@ def dated(root: Path, sha: str, shared: Path, home: Path) -> Path:
     if not made.exists():
         part = home / f"{digest}.part"
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(shared / SITE, part / SITE, copy_function=os.link, symlinks=True)
+        shutil.copytree(shared / SITE, part / SITE, symlinks=True)
         _install(wanted, day, part / SITE)
         part.rename(made)
     return made
@@ -106,12 +107,15 @@ def declared(root: Path, sha: str) -> set[str]:
     return found
 
 
-def _plain(requirement: str) -> str:
-    """A requirement that applies here, without its marker; "" for what is none, or is for another Python or machine."""
-    line, _, marker = requirement.partition("#")[0].partition(";")
-    if not _NAME.match(line) or "://" in line or re.search(r"python_version\s*<|win32|extra\s*==", marker):
+def _plain(text: str) -> str:
+    """A requirement that applies here, without its marker; "" for what is none, names an address, or is for another Python or machine."""
+    try:
+        one = Requirement(text.partition(" #")[0].strip())
+    except InvalidRequirement:
         return ""
-    return re.sub(r"\s+", "", line)
+    if one.url or (one.marker is not None and not one.marker.evaluate({"extra": ""})):
+        return ""
+    return f"{one.name}{one.specifier}"
 
 
 def _of_pyproject(text: str) -> Iterator[str]:

@@ -85,7 +85,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _of_its_day(case: Case, row: Row, args: argparse.Namespace) -> Row:
-    """What a review says with the libraries of the day of the commit; ``row`` with the reason where there are none."""
+    """What a review says with the libraries of the day of the commit; ``row`` with the reason where there are none, or where they are of no
+    use.
+    """
     link = case.root / ".venv"
     try:
         environment = dated(case.root, case.commit, args.venv, args.dated)
@@ -97,6 +99,8 @@ def _of_its_day(case: Case, row: Row, args: argparse.Namespace) -> Row:
     finally:
         link.unlink(missing_ok=True)
         link.symlink_to(args.venv.resolve())
+    if again.inputs < row.inputs:
+        return msgspec.structs.replace(row, environment="less could be run with the libraries of its day")
     return msgspec.structs.replace(
         again, environment=git(case.root, "log", "-1", "--format=%cs", case.commit).strip()
     )

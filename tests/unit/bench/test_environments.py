@@ -12,7 +12,8 @@ from bench.real.environments import IMPORT_FAILED, SITE, NoEnvironment, dated, d
 
 FILES = {
     "pyproject.toml": (
-        "[project]\nname = 'a'\ndependencies = ['anyio >= 3', 'tomli; python_version < \"3.11\"', 'pywin32; sys_platform == \"win32\"']\n"
+        "[project]\nname = 'a'\ndependencies = ['anyio >= 3', 'tomli; python_version < \"3.11\"', 'pywin32; sys_platform == \"win32\"', "
+        "'uvloop; sys_platform != \"win32\"', 'six; python_version == \"2.7\"', 'yaml[c]>=1; python_version < \"4\"']\n"
         "[tool.poetry.dependencies]\npython = '^3.8'\nrich = '^13'\nextra = {version = '1', optional = true}\n"
     ),
     "setup.cfg": "[options]\ninstall_requires =\n    six>=1.9\n    # a note\n    lxml\n",
@@ -38,7 +39,7 @@ def _repository(folder: Path, files: dict[str, str]) -> str:
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("pyproject.toml", {"anyio>=3", "rich"}),
+        ("pyproject.toml", {"anyio>=3", "uvloop", "yaml>=1", "rich"}),
         ("setup.cfg", {"six>=1.9", "lxml"}),
         ("setup.py", {"w3lib>=1.19.0", "cssselect"}),
         ("requirements.txt", {"click==8.0"}),
